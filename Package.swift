@@ -1,0 +1,101 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let libraries = [
+  "HalftoneTensor", "HalftoneSchemes", "HalftoneLayers", "HalftoneModels", "HalftoneTokenizers",
+  "HalftoneCheckpoints", "HalftoneMethods", "HalftoneInference", "HalftoneEvaluation",
+  "HalftonePipeline", "HalftoneReport",
+]
+
+let package = Package(
+  name: "halftone",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "Halftone", targets: ["Halftone"]),
+    .executable(name: "halftone", targets: ["HalftoneCLI"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // C and system libraries
+    .target(
+      name: "CHalftoneKernels",
+      linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+
+    // Numbers
+    .target(name: "HalftoneTensor", dependencies: ["CHalftoneKernels", "COpenBLAS"]),
+    .target(name: "HalftoneSchemes", dependencies: ["HalftoneTensor"]),
+
+    // Networks
+    .target(name: "HalftoneLayers", dependencies: ["HalftoneTensor", "HalftoneSchemes"]),
+    .target(name: "HalftoneModels", dependencies: ["HalftoneTensor", "HalftoneLayers"]),
+    .target(
+      name: "HalftoneTokenizers",
+      dependencies: [.product(name: "HeapModule", package: "swift-collections")]),
+    .target(name: "HalftoneCheckpoints", dependencies: ["HalftoneTensor", "HalftoneSchemes"]),
+
+    // Methods
+    .target(
+      name: "HalftoneMethods",
+      dependencies: ["HalftoneTensor", "HalftoneSchemes", "HalftoneLayers"]),
+    .target(
+      name: "HalftoneInference",
+      dependencies: ["HalftoneTensor", "HalftoneLayers", "HalftoneModels", "HalftoneTokenizers"]),
+    .target(
+      name: "HalftoneEvaluation",
+      dependencies: [
+        "HalftoneTensor", "HalftoneLayers", "HalftoneModels", "HalftoneTokenizers",
+        "HalftoneInference",
+      ]),
+    .target(
+      name: "HalftonePipeline",
+      dependencies: [
+        "HalftoneTensor", "HalftoneSchemes", "HalftoneLayers", "HalftoneModels",
+        "HalftoneTokenizers", "HalftoneCheckpoints", "HalftoneMethods", "HalftoneInference",
+        "HalftoneReport",
+        .product(name: "Yams", package: "Yams"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    .target(name: "HalftoneReport"),
+
+    // Products
+    .target(name: "Halftone", dependencies: libraries.map { .byName(name: $0) }),
+    .executableTarget(
+      name: "HalftoneCLI",
+      dependencies: libraries.map { .byName(name: $0) } + [
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+
+    // Tests
+    .target(
+      name: "HalftoneTestSupport",
+      dependencies: ["HalftoneTensor", "HalftoneSchemes", "HalftoneLayers"],
+      path: "Tests/HalftoneTestSupport"),
+    .testTarget(name: "CHalftoneKernelsTests", dependencies: ["CHalftoneKernels"]),
+  ]
+    + libraries.map { library in
+      .testTarget(
+        name: "\(library)Tests",
+        dependencies: [.byName(name: library), "HalftoneTestSupport"]
+          + libraries.prefix { $0 != library }.map { .byName(name: $0) })
+    }
+    + [.testTarget(name: "HalftoneCLITests", dependencies: ["Halftone", "HalftoneTestSupport"])]
+)
+
+for target in package.targets where target.type != .system && !target.name.hasPrefix("C") {
+  target.swiftSettings = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+  ]
+}
