@@ -1,0 +1,65 @@
+public import HalftoneSchemes
+public import HalftoneTensor
+
+/// The weight of a linear layer, [out, in].
+public enum LinearWeight: Sendable {
+  case dense(Tensor)
+  case quantized(QuantizedTensor)
+
+  public var shape: [Int] {
+    switch self {
+    case .dense(let tensor): tensor.shape
+    case .quantized(let tensor): tensor.shape
+    }
+  }
+
+  /// The weight as floats, converted or dequantized if need be.
+  public func dense() -> Tensor {
+    switch self {
+    case .dense(let tensor): tensor.elementType == .float32 ? tensor : tensor.float()
+    case .quantized(let tensor): tensor.dequantized()
+    }
+  }
+}
+
+/// Rounds a layer's input to what the quantized layer will see.
+public enum InputQuantizer: Sendable {
+  /// Each token on a grid of its own, found when it runs.
+  case perToken(bits: Int, symmetric: Bool)
+  /// One fixed grid; `step` is a tensor of one element and may be learned.
+  case fixed(step: Tensor, zero: Float, low: Float, high: Float, gradientScale: Float)
+
+  public func callAsFunction(_ x: Tensor) -> Tensor {
+    switch self {
+    case .perToken(let bits, let symmetric):
+      x.fakeQuantizedTokens(bits: bits, symmetric: symmetric)
+    case .fixed(let step, let zero, let low, let high, let gradientScale):
+      x.fakeQuantized(step: step, zero: zero, low: low, high: high, gradientScale: gradientScale)
+    }
+  }
+}
+
+/// y = Q(x)·Wᵀ + b, with W dense or quantized and Q the input quantizer, if any.
+public struct Linear: Sendable {
+  /// The module's name in the checkpoint: "model.layers.0.self_attn.q_proj".
+  public let name: String
+  public var weight: LinearWeight
+  public var bias: Tensor?
+  public var inputs: InputQuantizer?
+
+  public init(
+    name: String, weight: LinearWeight, bias: Tensor? = nil, inputs: InputQuantizer? = nil
+  ) {
+    self.name = name
+    self.weight = weight
+    self.bias = bias
+    self.inputs = inputs
+  }
+
+  /// x [tokens, in] to [tokens, out]. `observe` sees x before its quantizer.
+  public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
+    context.observe?(name, x)
+    let y = (inputs?(x) ?? x).linear(weight.dense())
+    return bias.map { y.addingRow($0) } ?? y
+  }
+}

@@ -1,0 +1,76 @@
+public import HalftoneTensor
+
+/// What a forward pass knows besides the activations.
+public struct ForwardContext {
+  /// Sequences side by side in the rows of the activations [batch·length, hidden].
+  public var batch: Int
+  /// Positions per sequence.
+  public var length: Int
+  /// Rotary angles of the positions, cosine and sine [length, headWidth/2].
+  public var cosine: Tensor
+  public var sine: Tensor
+  /// Keys and values of earlier positions; nil when whole sequences run at once.
+  public var cache: KeyValueCache?
+  /// Called with the name and the input [tokens, in] of every linear layer as it runs.
+  public var observe: ((_ layer: String, _ input: Tensor) -> Void)?
+
+  public init(
+    batch: Int, length: Int, cosine: Tensor, sine: Tensor, cache: KeyValueCache? = nil,
+    observe: ((_ layer: String, _ input: Tensor) -> Void)? = nil
+  ) {
+    self.batch = batch
+    self.length = length
+    self.cosine = cosine
+    self.sine = sine
+    self.cache = cache
+    self.observe = observe
+  }
+}
+
+/// One residual block: activations [batch·length, hidden] to the same shape.
+public protocol TransformerBlock: Sendable {
+  func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor
+  /// Visits the linear layers in the order in which they run.
+  mutating func forEachLinear(_ body: (inout Linear) throws -> Void) rethrows
+}
+
+extension TransformerBlock {
+  /// The linear layers in the order in which they run.
+  public var linears: [Linear] {
+    var copy = self
+    var result: [Linear] = []
+    copy.forEachLinear { result.append($0) }
+    return result
+  }
+}
+
+/// A decoder-only language model whose blocks are read when asked for.
+public protocol LanguageModel: Sendable {
+  var blockCount: Int { get }
+  var hiddenSize: Int { get }
+  var vocabularySize: Int { get }
+  /// The longest sequence the model was made for.
+  var contextLength: Int { get }
+  /// Block `index`, its weights read from the source now.
+  func block(_ index: Int) throws -> any TransformerBlock
+  /// The first activations of `ids`: [ids.count, hidden].
+  func embed(_ ids: [Int]) throws -> Tensor
+  /// The logits after the final norm and head: [tokens, hidden] to [tokens, vocabulary].
+  func logits(_ hidden: Tensor) throws -> Tensor
+  /// The context of `batch` sequences at positions start..<start+length.
+  func context(batch: Int, length: Int, start: Int) -> ForwardContext
+}
+
+/// Where a model's weights come from.
+public protocol WeightSource: Sendable {
+  /// The shape of a stored tensor, or nil if there is none of that name.
+  func shape(of name: String) -> [Int]?
+  /// The stored tensor in its stored type.
+  ///
+  /// - Throws: an error naming file and tensor if it is missing or malformed.
+  func tensor(_ name: String) throws -> Tensor
+  /// The weight of the linear module `module` (name without ".weight"), dense or quantized.
+  func linearWeight(_ module: String) throws -> LinearWeight
+  /// The input quantizer stored for `module`, if any.
+  func inputQuantizer(_ module: String) throws -> InputQuantizer?
+}

@@ -1,0 +1,6 @@
+/// The one list of all methods.
+public enum MethodCatalog {
+  public static let all: [any QuantizationMethod.Type] = [
+    RoundToNearest.self
+  ]
+}

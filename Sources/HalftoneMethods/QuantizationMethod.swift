@@ -1,0 +1,145 @@
+public import HalftoneLayers
+public import HalftoneSchemes
+public import HalftoneTensor
+
+/// A published way of choosing codes, with its hyperparameters as stored properties.
+///
+/// The recipe's step `name: { key: value }` is decoded over the defaults of `init()`; the coding keys
+/// are the words of the recipe.
+public protocol QuantizationMethod: Codable, Sendable {
+  /// The recipe's word.
+  static var name: String { get }
+  /// One sentence on what it does.
+  static var summary: String { get }
+  /// Authors, title, venue, link.
+  static var citation: String { get }
+  /// Whether it must see activations; without, the weights alone are enough.
+  static var needsCalibration: Bool { get }
+  /// The paper's or the project's defaults.
+  init()
+  /// Chooses the codes of all layers of one block that have a scheme.
+  ///
+  /// - Throws: what `problem.report` throws, to stop; `SchemeError` if the method cannot serve a
+  ///   scheme; `MethodError` if the numbers do not allow a solution.
+  func solve(_ problem: BlockProblem) throws -> BlockSolution
+  /// Checks the hyperparameters, and that a layer [rows, columns] with this scheme can be served.
+  func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws
+}
+
+extension QuantizationMethod {
+  public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {}
+}
+
+/// A method failed on the numbers it was given: what, where, what to do.
+public struct MethodError: Error, Equatable, CustomStringConvertible {
+  public let description: String
+  public init(_ description: String) { self.description = description }
+}
+
+/// Activations between two blocks: `samples` sequences of `length` positions, one after another.
+public struct ActivationStream: Sendable {
+  /// [samples·length, hidden]
+  public var activations: Tensor
+  public let length: Int
+  public var samples: Int { activations.rows / length }
+
+  public init(activations: Tensor, length: Int) {
+    precondition(length > 0 && activations.rows % length == 0)
+    self.activations = activations
+    self.length = length
+  }
+
+  /// The rows of the samples of `range`, sharing memory: [range.count·length, hidden].
+  public func samples(_ range: Range<Int>) -> Tensor {
+    activations.view(range.lowerBound * length..<range.upperBound * length)
+  }
+}
+
+/// Everything a method may know about one block.
+public struct BlockProblem {
+  public let index: Int
+  /// The block with its original weights.
+  public let block: any TransformerBlock
+  /// The scheme of each layer to quantize, by layer name; others stay as they are.
+  public let schemes: [String: LayerScheme]
+  /// Inputs of the block in the original network (the FP stream).
+  public let original: ActivationStream
+  /// Inputs of the block in the network quantized so far (the Q stream).
+  public let quantized: ActivationStream
+  /// Outputs of the original block on the FP stream: what to reproduce.
+  public let targets: ActivationStream
+  /// The samples to learn from, and those kept aside to judge by.
+  public let training: Range<Int>
+  public let heldOut: Range<Int>
+  /// The context of so many sequences of the streams' length.
+  public let makeContext: (_ batch: Int) -> ForwardContext
+  public let seed: UInt64
+  /// To be called regularly; throws if the run is to stop.
+  public let report: (BlockProgress) throws -> Void
+
+  public init(
+    index: Int, block: any TransformerBlock, schemes: [String: LayerScheme],
+    original: ActivationStream, quantized: ActivationStream, targets: ActivationStream,
+    training: Range<Int>, heldOut: Range<Int>,
+    makeContext: @escaping (_ batch: Int) -> ForwardContext, seed: UInt64,
+    report: @escaping (BlockProgress) throws -> Void
+  ) {
+    self.index = index
+    self.block = block
+    self.schemes = schemes
+    self.original = original
+    self.quantized = quantized
+    self.targets = targets
+    self.training = training
+    self.heldOut = heldOut
+    self.makeContext = makeContext
+    self.seed = seed
+    self.report = report
+  }
+}
+
+/// How far the work on a block has come.
+public struct BlockProgress: Sendable {
+  /// 0 to 1.
+  public var fraction: Double
+  /// The latest training loss, if the method has one.
+  public var loss: Float?
+
+  public init(fraction: Double, loss: Float? = nil) {
+    self.fraction = fraction
+    self.loss = loss
+  }
+}
+
+/// What a method chose for one layer.
+public struct LayerSolution: Sendable {
+  public var weight: QuantizedTensor
+  public var inputs: InputQuantizer?
+  /// What the report must say: a fallback taken, a channel that is always zero, …
+  public var warnings: [String]
+
+  public init(weight: QuantizedTensor, inputs: InputQuantizer? = nil, warnings: [String] = []) {
+    self.weight = weight
+    self.inputs = inputs
+    self.warnings = warnings
+  }
+}
+
+/// What a method chose for one block.
+public struct BlockSolution: Sendable {
+  public var layers: [String: LayerSolution]
+  /// The training objective at the first and at the kept iteration, for methods that have one.
+  public var lossFirst: Float?
+  public var lossLast: Float?
+  public var iterations: Int
+
+  public init(
+    layers: [String: LayerSolution], lossFirst: Float? = nil, lossLast: Float? = nil,
+    iterations: Int = 0
+  ) {
+    self.layers = layers
+    self.lossFirst = lossFirst
+    self.lossLast = lossLast
+    self.iterations = iterations
+  }
+}

@@ -1,0 +1,158 @@
+public import HalftoneTensor
+
+/// A weight matrix as codes and what turns them back into numbers.
+///
+/// value(i, j) = (code(i, j) − zeroPoint(i, j)) · Π levels(i, j), replaced by an outlier where one is
+/// stored. Each level is a table whose cells cover equal tiles of the matrix: one cell for a scale
+/// per tensor, [rows, 1] per channel, [rows, columns/g] for groups, tiles for blocks, and two levels
+/// for two-level scales.
+public struct QuantizedTensor: Sendable {
+  /// [rows, columns], as the dense weight.
+  public let shape: [Int]
+  public let format: any NumberFormat
+  /// One code an element, [rows, columns] I8: the stored number for uniform formats, the index into
+  /// the table for others.
+  public let codes: Tensor
+  /// Factors multiplied into the scale, each [tileRows, tileColumns].
+  public let levels: [Tensor]
+  /// Whole numbers shaped as the first level; nil where all are 0.
+  public let zeroPoints: Tensor?
+  public let outliers: OutlierSet?
+
+  public init(
+    shape: [Int], format: any NumberFormat, codes: Tensor, levels: [Tensor],
+    zeroPoints: Tensor? = nil, outliers: OutlierSet? = nil
+  ) throws(SchemeError) {
+    guard shape.count == 2, codes.shape == shape, codes.elementType == .int8 else {
+      throw SchemeError("codes \(codes.shape) \(codes.elementType) for a matrix \(shape)")
+    }
+    guard !levels.isEmpty, levels.allSatisfy({ Self.tiles($0, shape) }) else {
+      throw SchemeError("scales \(levels.map(\.shape)) do not divide a matrix \(shape)")
+    }
+    guard zeroPoints.map({ $0.shape == levels[0].shape }) ?? true else {
+      throw SchemeError("zero points must be shaped as the scales, \(levels[0].shape)")
+    }
+    self.shape = shape
+    self.format = format
+    self.codes = codes
+    self.levels = levels
+    self.zeroPoints = zeroPoints
+    self.outliers = outliers
+  }
+
+  private static func tiles(_ table: Tensor, _ shape: [Int]) -> Bool {
+    table.shape.count == 2 && table.elementType == .float32 && !table.shape.contains(0)
+      && shape[0] % table.shape[0] == 0 && shape[1] % table.shape[1] == 0
+  }
+
+  /// The bytes that codes, scales and zero points take in a packed file, scales as stored in 16 bits.
+  public var packedByteCount: Int {
+    let scaleBytes = levels.reduce(0) { $0 + $1.count * 2 }
+    let zeroBytes = zeroPoints.map { ($0.count * format.bits + 7) / 8 } ?? 0
+    return (codes.count * format.bits + 7) / 8 + scaleBytes + zeroBytes
+      + (outliers.map { $0.values.count * 8 } ?? 0)
+  }
+
+  /// Whether the representable values are uniform and the scales one table of row groups.
+  public var gridTable: GridTable? {
+    guard case .uniform(let low, let high) = format.values, levels.count == 1,
+      levels[0].shape[0] == 1 && levels[0].shape[1] == 1 || levels[0].shape[0] == shape[0]
+    else { return nil }
+    return GridTable(
+      scales: levels[0], zeros: zeroPoints ?? Tensor(repeating: 0, shape: levels[0].shape),
+      low: Float(low), high: Float(high))
+  }
+
+  /// The numbers the codes stand for: [rows, columns] float.
+  public func dequantized() -> Tensor {
+    let dense = gridTable.map(uniformValues) ?? generalValues()
+    return outliers?.inserted(into: dense) ?? dense
+  }
+
+  private func uniformValues(_ table: GridTable) -> Tensor {
+    let columns = shape[1]
+    return codes.withBytes { bytes in
+      let codes = bytes.bindMemory(to: Int8.self)
+      return Tensor(shape: shape) { out in
+        parallelRanges(shape[0], grain: max(1, (1 << 15) / columns)) { rows in
+          table.forEachRun(rows: rows, columns: columns) { grid, _, run in
+            Kernels.dequantize(
+              UnsafeBufferPointer(rebasing: codes[run]), grid,
+              UnsafeMutableBufferPointer(rebasing: out[run]))
+          }
+        }
+      }
+    }
+  }
+
+  /// The definition, element by element, for formats and tables without a kernel.
+  private func generalValues() -> Tensor {
+    let (rows, columns) = (shape[0], shape[1])
+    let tables = levels.map { ($0.values, rows / $0.shape[0], columns / $0.shape[1], $0.shape[1]) }
+    let zeros = zeroPoints?.values
+    return codes.withBytes { bytes in
+      Tensor(shape: shape) { out in
+        for i in 0..<rows {
+          for j in 0..<columns {
+            let code = Int8(bitPattern: bytes[i * columns + j])
+            var value: Float =
+              switch format.values {
+              case .uniform: Float(code)
+              case .table(let entries): entries[Int(UInt8(bitPattern: code)) % entries.count]
+              }
+            for (level, table) in tables.enumerated() {
+              let cell = i / table.1 * table.3 + j / table.2
+              if level == 0, let zeros { value -= zeros[cell] }
+              value *= table.0[cell]
+            }
+            out[i * columns + j] = value
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Elements of a matrix kept at full precision, by position.
+public struct OutlierSet: Sendable, Equatable {
+  /// Row-major positions, ascending.
+  public let positions: [Int]
+  public let values: [Float]
+
+  public init(positions: [Int], values: [Float]) {
+    precondition(positions.count == values.count)
+    self.positions = positions
+    self.values = values
+  }
+
+  func inserted(into dense: Tensor) -> Tensor {
+    Tensor(shape: dense.shape) { out in
+      dense.withElements { _ = out.update(from: $0) }
+      for (position, value) in zip(positions, values) { out[position] = value }
+    }
+  }
+}
+
+extension GridTable {
+  /// `weights` [rows, columns] rounded to the nearest codes of these grids.
+  public func quantize(_ weights: Tensor, format: IntegerFormat) throws(SchemeError)
+    -> QuantizedTensor
+  {
+    let columns = weights.columns
+    let codes = Tensor(shape: weights.shape, elementType: .int8) { bytes in
+      let codes = bytes.bindMemory(to: Int8.self)
+      weights.withElements { w in
+        parallelRanges(weights.rows, grain: max(1, (1 << 15) / columns)) { rows in
+          forEachRun(rows: rows, columns: columns) { grid, _, run in
+            Kernels.quantize(
+              UnsafeBufferPointer(rebasing: w[run]), grid,
+              UnsafeMutableBufferPointer(rebasing: codes[run]))
+          }
+        }
+      }
+    }
+    return try QuantizedTensor(
+      shape: weights.shape, format: format, codes: codes, levels: [scales],
+      zeroPoints: zeros.values.contains { $0 != 0 } ? zeros : nil)
+  }
+}

@@ -1,0 +1,110 @@
+public import HalftoneTensor
+
+/// How the range of a grid is found from the values it must hold.
+public enum RangeRule: String, Sendable, CaseIterable {
+  case minMax = "min-max"
+  case minMSE = "min-mse"
+
+  /// The search this word stands for.
+  public var search: any RangeSearch {
+    switch self {
+    case .minMax: MinMaxRange()
+    case .minMSE: MinMSERange()
+    }
+  }
+}
+
+/// Finds the grid for a set of values that will share it.
+public protocol RangeSearch: Sendable {
+  /// - Parameter runs: the values, in one or more contiguous pieces.
+  func grid(
+    for runs: [UnsafeBufferPointer<Float>], bits: Int, symmetric: Bool
+  ) -> UniformGrid
+}
+
+/// The whole range of the values.
+public struct MinMaxRange: RangeSearch {
+  public init() {}
+
+  public func grid(
+    for runs: [UnsafeBufferPointer<Float>], bits: Int, symmetric: Bool
+  ) -> UniformGrid {
+    let range = extrema(runs)
+    return UniformGrid(covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric)
+  }
+}
+
+/// The fraction of the whole range that minimises mean |w − ŵ|^p.
+///
+/// The one-dimensional search that BRECQ's and QDrop's code uses (both with p = 2.4): the range shrinks
+/// towards zero in steps of 1/`candidates`; of equal errors the larger range wins. Asymmetric ranges
+/// shrink at both ends by the same fraction.
+public struct MinMSERange: RangeSearch {
+  public var power: Float = 2.4
+  public var candidates = 100
+
+  public init() {}
+
+  public func grid(
+    for runs: [UnsafeBufferPointer<Float>], bits: Int, symmetric: Bool
+  ) -> UniformGrid {
+    let range = extrema(runs)
+    var best = UniformGrid(covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric)
+    var smallest = Float.infinity
+    for i in stride(from: candidates, through: 1, by: -1) {
+      let fraction = Float(i) / Float(candidates)
+      let candidate = UniformGrid(
+        covering: range.minimum * fraction, range.maximum * fraction, bits: bits,
+        symmetric: symmetric)
+      let error = runs.reduce(Float(0)) {
+        $0 + Kernels.roundTripError($1, candidate, power: power)
+      }
+      if error < smallest { (smallest, best) = (error, candidate) }
+    }
+    return best
+  }
+}
+
+private func extrema(_ runs: [UnsafeBufferPointer<Float>]) -> (minimum: Float, maximum: Float) {
+  runs.reduce((Float.infinity, -Float.infinity)) { range, run in
+    let next = Kernels.extrema(run)
+    return (Swift.min(range.0, next.minimum), Swift.max(range.1, next.maximum))
+  }
+}
+
+extension WeightScheme {
+  /// The grids of `weights` [rows, columns], found by this scheme's range rule.
+  ///
+  /// - Throws: `SchemeError` if a group does not divide the columns.
+  public func grids(for weights: Tensor) throws(SchemeError) -> GridTable {
+    let table = try granularity.tableShape(rows: weights.rows, columns: weights.columns)
+    if case .block = granularity { throw SchemeError("integer weights take no block granularity") }
+    let (search, bits, columns) = (range.search, format.bits, weights.columns)
+    let width = columns / table.columns
+    var scales = [Float](repeating: 1, count: table.rows * table.columns)
+    var zeros = scales
+    weights.withElements { w in
+      scales.withUnsafeMutableBufferPointer { scales in
+        zeros.withUnsafeMutableBufferPointer { zeros in
+          nonisolated(unsafe) let (scales, zeros) = (scales, zeros)
+          parallelFor(table.rows) { row in
+            for group in 0..<table.columns {
+              let run =
+                granularity == .tensor
+                ? w
+                : UnsafeBufferPointer(
+                  rebasing: w[row * columns + group * width..<row * columns + (group + 1) * width])
+              let grid = search.grid(for: [run], bits: bits, symmetric: symmetric)
+              scales[row * table.columns + group] = grid.scale
+              zeros[row * table.columns + group] = grid.zero
+            }
+          }
+        }
+      }
+    }
+    let shape = [table.rows, table.columns]
+    return GridTable(
+      scales: Tensor(scales, shape: shape), zeros: Tensor(zeros, shape: shape),
+      low: Float(format.low), high: Float(format.high))
+  }
+}

@@ -1,0 +1,71 @@
+/// How the weights of a layer are quantized.
+public struct WeightScheme: Sendable, Equatable {
+  public var format: IntegerFormat
+  public var granularity: Granularity
+  public var symmetric: Bool
+  public var range: RangeRule
+
+  public init(
+    format: IntegerFormat, granularity: Granularity = .channel, symmetric: Bool = true,
+    range: RangeRule = .minMSE
+  ) {
+    self.format = format
+    self.granularity = granularity
+    self.symmetric = symmetric
+    self.range = range
+  }
+}
+
+/// How the inputs of a layer are quantized when it runs.
+public struct InputScheme: Sendable, Equatable {
+  public var format: IntegerFormat
+  /// `.token` with `dynamic`, else `.tensor`.
+  public var granularity: Granularity
+  public var symmetric: Bool
+  /// Whether the range is taken from the values at hand, instead of fixed by calibration.
+  public var dynamic: Bool
+
+  public init(format: IntegerFormat, granularity: Granularity, symmetric: Bool, dynamic: Bool) {
+    self.format = format
+    self.granularity = granularity
+    self.symmetric = symmetric
+    self.dynamic = dynamic
+  }
+}
+
+/// What happens to one linear layer; nil leaves that part as it is.
+public struct LayerScheme: Sendable, Equatable {
+  public var weights: WeightScheme?
+  public var inputs: InputScheme?
+
+  public init(weights: WeightScheme?, inputs: InputScheme? = nil) {
+    self.weights = weights
+    self.inputs = inputs
+  }
+}
+
+extension WeightScheme: CustomStringConvertible {
+  /// As in reports: "int4 group 32 symmetric min-mse".
+  public var description: String {
+    "\(format.name) \(granularity) \(symmetric ? "symmetric" : "asymmetric") \(range.rawValue)"
+  }
+}
+
+extension InputScheme: CustomStringConvertible {
+  public var description: String {
+    "\(format.name) \(granularity) \(symmetric ? "symmetric" : "asymmetric") "
+      + (dynamic ? "dynamic" : "static")
+  }
+}
+
+extension Granularity: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .tensor: "tensor"
+    case .channel: "channel"
+    case .group(let size): "group \(size)"
+    case .token: "token"
+    case .block(let rows, let columns): "block \(rows)x\(columns)"
+    }
+  }
+}

@@ -1,0 +1,42 @@
+/// The uniform grids of a weight matrix: one for each row and each group of neighbouring columns.
+public struct GridTable: Sendable {
+  /// [rows, groups]; [1, groups] where all rows share their grids.
+  public var scales: Tensor
+  /// Whole numbers, shaped as `scales`.
+  public var zeros: Tensor
+  public var low: Float
+  public var high: Float
+
+  public init(scales: Tensor, zeros: Tensor, low: Float, high: Float) {
+    precondition(scales.shape.count == 2 && zeros.shape == scales.shape)
+    self.scales = scales
+    self.zeros = zeros
+    self.low = low
+    self.high = high
+  }
+
+  public var groups: Int { scales.shape[1] }
+
+  /// The row of the table that row `row` of the weights uses.
+  func tableRow(_ row: Int) -> Int { scales.shape[0] == 1 ? 0 : row }
+
+  public func grid(row: Int, group: Int) -> UniformGrid {
+    let at = tableRow(row) * groups + group
+    return UniformGrid(scale: scales.floats[at], zero: zeros.floats[at], low: low, high: high)
+  }
+
+  /// The grid of every element of `weights` [rows, columns] applied, run by run of one grid.
+  public func forEachRun(
+    rows: Range<Int>, columns: Int,
+    _ body: (_ grid: UniformGrid, _ row: Int, _ elements: Range<Int>) -> Void
+  ) {
+    precondition(columns % groups == 0, "\(columns) columns in \(groups) groups")
+    let width = columns / groups
+    for row in rows {
+      for group in 0..<groups {
+        let start = row * columns + group * width
+        body(grid(row: row, group: group), row, start..<start + width)
+      }
+    }
+  }
+}

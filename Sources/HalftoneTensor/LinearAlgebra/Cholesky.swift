@@ -1,0 +1,77 @@
+import COpenBLAS
+
+/// A matrix was not positive definite.
+public struct FactorizationError: Error, Equatable, CustomStringConvertible {
+  /// The leading minor, counted from 1, that is not positive.
+  public let pivot: Int
+  public var description: String {
+    "the matrix is not positive definite at column \(pivot); raise the damping or add samples"
+  }
+}
+
+/// A square matrix in double precision, row-major, for factorisations.
+public struct SquareMatrix: Sendable, Equatable {
+  public let size: Int
+  public var elements: [Double]
+
+  public init(size: Int, elements: [Double]) {
+    precondition(elements.count == size * size)
+    self.size = size
+    self.elements = elements
+  }
+
+  public subscript(i: Int, j: Int) -> Double {
+    get { elements[i * size + j] }
+    set { elements[i * size + j] = newValue }
+  }
+
+  /// The lower triangular L with self = L·Lᵀ; the upper triangle is not read.
+  public func cholesky() throws(FactorizationError) -> SquareMatrix {
+    var result = self
+    try result.factor("U")  // LAPACK is column-major: its upper triangle is our lower one
+    for i in 0..<size { for j in i + 1..<max(i + 1, size) { result[i, j] = 0 } }
+    return result
+  }
+
+  /// The inverse of a positive definite matrix, of which the lower triangle is read.
+  public func positiveDefiniteInverse() throws(FactorizationError) -> SquareMatrix {
+    var result = self
+    try result.factor("U")
+    var (n, info) = (Int32(size), Int32(0))
+    result.elements.withUnsafeMutableBufferPointer { a in
+      dpotri_("U", &n, a.baseAddress, &n, &info, 1)
+    }
+    guard info == 0 else { throw FactorizationError(pivot: Int(info)) }
+    for i in 0..<size { for j in i + 1..<max(i + 1, size) { result[i, j] = result[j, i] } }
+    return result
+  }
+
+  /// The upper triangular U with self⁻¹ = Uᵀ·U, as GPTQ uses it.
+  public func upperFactorOfInverse() throws(FactorizationError) -> SquareMatrix {
+    let lower = try positiveDefiniteInverse().cholesky()
+    var upper = lower
+    for i in 0..<size { for j in 0..<size { upper[i, j] = lower[j, i] } }
+    return upper
+  }
+
+  /// x with self·x = b, for a lower triangular self.
+  public func solvingLowerTriangular(_ b: [Double]) -> [Double] {
+    precondition(b.count == size)
+    var (x, n, one, info) = (b, Int32(size), Int32(1), Int32(0))
+    x.withUnsafeMutableBufferPointer { x in
+      elements.withUnsafeBufferPointer { a in
+        dtrtrs_("U", "T", "N", &n, &one, a.baseAddress, &n, x.baseAddress, &n, &info, 1, 1, 1)
+      }
+    }
+    precondition(info == 0, "a triangular matrix with a zero on its diagonal")
+    return x
+  }
+
+  private mutating func factor(_ triangle: String) throws(FactorizationError) {
+    var (n, info) = (Int32(size), Int32(0))
+    elements.withUnsafeMutableBufferPointer { a in
+      dpotrf_(triangle, &n, a.baseAddress, &n, &info, 1)
+    }
+    guard info == 0 else { throw FactorizationError(pivot: Int(info)) }
+  }
+}

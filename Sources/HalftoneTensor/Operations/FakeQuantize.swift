@@ -1,0 +1,70 @@
+import CHalftoneKernels
+
+// Activations rounded to a grid and back, with straight-through gradients.
+
+extension Tensor {
+  /// One grid for all elements, whose step is learned: learned step size quantization (LSQ) of
+  /// Esser et al. (2020).
+  ///
+  /// y = (clamp(round(x/s) + z, low, high) − z)·s for the step s, a tensor of one element.
+  /// dx = dy inside the range, else 0; ds = gradientScale · Σ dy·(inside ? round(x/s) − x/s :
+  /// clamped code − z).
+  public func fakeQuantized(
+    step: Tensor, zero: Float, low: Float, high: Float, gradientScale: Float = 1
+  ) -> Tensor {
+    let grid = UniformGrid(scale: step.scalar, zero: zero, low: low, high: high).parameters
+    let x = floats
+    return mapped { Kernels.set.round_trip(x + $1, grid, $0, $2) }
+      .recorded(.fakeQuantize, [self, step]) { dy in
+        let (x, g) = (self.floats, dy.floats)
+        var ds: Float = 0
+        let dx = Tensor(shape: self.shape) { out in
+          guard let dx = out.baseAddress else { return }
+          ds = orderedSum { Kernels.set.round_trip_pullback(x + $0, grid, g + $0, dx + $0, $1) }
+        }
+        return [dx, Tensor([ds * gradientScale], shape: step.shape)]
+      }
+  }
+
+  /// Each row on a grid of its own that covers the row: dynamic per-token quantization.
+  ///
+  /// dx = dy where the row's grid did not clamp, else 0; the grid takes no gradient.
+  public func fakeQuantizedTokens(bits: Int, symmetric: Bool) -> Tensor {
+    let (x, width) = (floats, columns)
+    return Tensor(shape: shape) { out in
+      guard let y = out.baseAddress else { return }
+      parallelRanges(rows, grain: max(1, elementGrain / width)) { range in
+        for i in range {
+          let row = x + i * width
+          let grid = UniformGrid.covering(row, width, bits: bits, symmetric: symmetric)
+          Kernels.set.round_trip(row, grid.parameters, y + i * width, width)
+        }
+      }
+    }
+    .recorded(.fakeQuantizeTokens, [self]) { dy in
+      let (x, g) = (self.floats, dy.floats)
+      return [
+        Tensor(shape: self.shape) { out in
+          guard let dx = out.baseAddress else { return }
+          parallelRanges(self.rows, grain: max(1, elementGrain / width)) { range in
+            for i in range {
+              let row = x + i * width
+              let grid = UniformGrid.covering(row, width, bits: bits, symmetric: symmetric)
+              _ = Kernels.set.round_trip_pullback(
+                row, grid.parameters, g + i * width, dx + i * width, width)
+            }
+          }
+        }
+      ]
+    }
+  }
+}
+
+extension UniformGrid {
+  fileprivate static func covering(
+    _ row: UnsafePointer<Float>, _ width: Int, bits: Int, symmetric: Bool
+  ) -> UniformGrid {
+    let range = Kernels.extrema(UnsafeBufferPointer(start: row, count: width))
+    return UniformGrid(covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric)
+  }
+}

@@ -1,0 +1,35 @@
+extension Tensor {
+  /// The same numbers as `Float`; itself if they are already and aligned. Not differentiable.
+  public func float() -> Tensor {
+    if elementType == .float32, (Int(bitPattern: storage.base) + byteOffset) % 4 == 0 {
+      return self
+    }
+    return withBytes { bytes in
+      Tensor(shape: shape) { out in
+        guard let source = bytes.baseAddress, let target = out.baseAddress else { return }
+        let size = elementType.byteCount
+        parallelRanges(out.count, grain: 1 << 16) { range in
+          Kernels.convert(
+            source + range.lowerBound * size, elementType, to: target + range.lowerBound,
+            range.count)
+        }
+      }
+    }
+  }
+
+  /// The same numbers rounded to `type`: to nearest, ties to even; integers saturate.
+  public func converted(to type: ElementType) -> Tensor {
+    if type == elementType { return self }
+    let source = float()
+    return Tensor(shape: shape, elementType: type) { out in
+      source.withElements { Kernels.convert($0, to: type, out) }
+    }
+  }
+
+  /// A copy in memory of its own, for a tensor over a mapped file that may be replaced.
+  public func copied() -> Tensor {
+    Tensor(shape: shape, elementType: elementType) { out in
+      withBytes { out.copyMemory(from: $0) }
+    }
+  }
+}

@@ -1,0 +1,22 @@
+extension Tensor {
+  /// Rows `range` along the first axis, sharing storage. Not differentiable; see ``rows(_:)``.
+  public func view(_ range: Range<Int>) -> Tensor {
+    precondition(range.lowerBound >= 0 && range.upperBound <= (shape.first ?? 0))
+    let stride = Tensor.count(of: shape.dropFirst()) * elementType.byteCount
+    return Tensor(
+      storage: storage, byteOffset: byteOffset + range.lowerBound * stride,
+      shape: [range.count] + shape.dropFirst(), elementType: elementType)
+  }
+
+  /// The same elements, without the gradient graph.
+  public var detached: Tensor {
+    var copy = self
+    copy.node = nil
+    return copy
+  }
+
+  /// The elements as they are stored, in another shape of the same count, without graph.
+  func relabeled(_ shape: [Int]) -> Tensor {
+    Tensor(storage: storage, byteOffset: byteOffset, shape: shape, elementType: elementType)
+  }
+}
