@@ -81,7 +81,9 @@ public struct AdaRoundVariables: RoundingVariables {
   public private(set) var v: Tensor
   private let method: AdaRound
 
-  init(_ weights: Tensor, _ grid: GridTable, _ format: IntegerFormat, _ method: AdaRound) {
+  package init(
+    _ weights: Tensor, _ grid: GridTable, _ format: IntegerFormat, _ method: AdaRound
+  ) {
     original = weights
     self.grid = grid
     self.format = format
