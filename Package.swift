@@ -7,6 +7,9 @@ let libraries = [
   "HalftonePipeline", "HalftoneReport",
 ]
 
+// Test targets with a folder of golden files, which tests read from the source tree.
+let golden = ["HalftoneModels", "HalftoneMethods", "HalftoneTokenizers"]
+
 let package = Package(
   name: "halftone",
   platforms: [.macOS(.v15)],
@@ -85,7 +88,8 @@ let package = Package(
       .testTarget(
         name: "\(library)Tests",
         dependencies: [.byName(name: library), "HalftoneTestSupport"]
-          + libraries.prefix { $0 != library }.map { .byName(name: $0) })
+          + libraries.prefix { $0 != library }.map { .byName(name: $0) },
+        exclude: golden.contains(library) ? ["Golden"] : [])
     }
     + [.testTarget(name: "HalftoneCLITests", dependencies: ["Halftone", "HalftoneTestSupport"])]
 )
