@@ -1,5 +1,4 @@
 public import HalftoneLayers
-import HalftoneTensor
 
 /// The linear layers of a model's blocks and its sizes, without any weights.
 public struct ModelLayout: Sendable, Equatable {
@@ -47,22 +46,18 @@ public struct ModelLayout: Sendable, Equatable {
     self.byteCount = byteCount
   }
 
-  /// Lists the layers of `model`, whose tensors lie in mapped files and are not read for this.
-  ///
-  /// - Throws: ``PipelineError`` if the model is quantized already.
-  public init(of model: any LanguageModel, source: String, byteCount: Int) throws {
+  /// Lists the layers of `model`; `storedBytes` tells the size of a module's weight as stored.
+  public init(
+    of model: any LanguageModel, source: String, byteCount: Int,
+    storedBytes: (_ module: String) throws -> Int
+  ) throws {
     var modules: [Module] = []
     for block in 0..<model.blockCount {
       for linear in try model.block(block).linears {
-        guard case .dense(let weight) = linear.weight else {
-          throw PipelineError(
-            .badInput, "\(linear.name) is quantized already; start from the original model",
-            at: source)
-        }
         modules.append(
           Module(
-            name: linear.name, block: block, rows: weight.rows, columns: weight.columns,
-            byteCount: weight.count * weight.elementType.byteCount))
+            name: linear.name, block: block, rows: linear.weight.shape[0],
+            columns: linear.weight.shape[1], byteCount: try storedBytes(linear.name)))
       }
     }
     self.init(
