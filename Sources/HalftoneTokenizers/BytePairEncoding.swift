@@ -41,7 +41,8 @@ struct BytePairEncoding: Sendable {
   }
 
   /// Appends the ids of one piece of text.
-  func encode(_ piece: ArraySlice<UInt8>, in bytes: [UInt8], to ids: inout [Int],
+  func encode(
+    _ piece: ArraySlice<UInt8>, in bytes: [UInt8], to ids: inout [Int],
     _ work: inout Workspace
   ) {
     if ignoresMerges, let id = vocabulary[ByteString(Array(piece))] {
@@ -116,8 +117,10 @@ struct BytePairEncoding: Sendable {
     merges[Self.pair(left, right)] ?? .none
   }
 
-  /// The plain algorithm: look at all pairs, join the best, repeat. O(n²).
-  package func mergedByScan(_ input: [Int32]) -> [Int32] {
+  /// The plain algorithm: look at all pairs, join the best, repeat.
+  ///
+  /// - Complexity: O(n²).
+  func mergedByScan(_ input: [Int32]) -> [Int32] {
     var symbols = input
     var pairs = zip(symbols, symbols.dropFirst()).map(merge)
     while true {
@@ -136,8 +139,10 @@ struct BytePairEncoding: Sendable {
     }
   }
 
-  /// The same by a heap of pairs over a linked list of symbols. O(n log n).
-  package func mergedByHeap(_ input: [Int32]) -> [Int32] {
+  /// The same by a heap of pairs over a linked list of symbols.
+  ///
+  /// - Complexity: O(n log n).
+  func mergedByHeap(_ input: [Int32]) -> [Int32] {
     var symbols = input
     var next = Array(1...max(input.count, 1))
     var previous = Array(-1..<max(input.count - 1, 0))
@@ -183,12 +188,13 @@ struct ScalarTable: Sendable {
 
   init(_ vocabulary: [ByteString: Int32]) {
     for (token, id) in vocabulary where (1...4).contains(token.bytes.count) {
-      let scalar = DecodedScalar(in: token.bytes, at: 0)
-      guard scalar.length == token.bytes.count else { continue }
-      if scalar.value < 128 {
-        ascii[Int(scalar.value)] = id
+      guard let text = String(validating: token.bytes, as: UTF8.self)?.unicodeScalars,
+        let scalar = text.first?.value, text.count == 1
+      else { continue }
+      if scalar < 128 {
+        ascii[Int(scalar)] = id
       } else {
-        others[scalar.value] = id
+        others[scalar] = id
       }
     }
   }

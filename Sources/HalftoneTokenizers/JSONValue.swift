@@ -26,6 +26,11 @@ package enum JSONValue: Equatable, Sendable {
 package struct JSONMember: Equatable, Sendable {
   package var key: [UInt8]
   package var value: JSONValue
+
+  package init(key: [UInt8], value: JSONValue) {
+    self.key = key
+    self.value = value
+  }
 }
 
 /// A value of a document together with its path, so that messages can say where they apply.

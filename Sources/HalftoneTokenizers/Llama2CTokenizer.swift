@@ -1,5 +1,3 @@
-import Foundation
-
 /// The vocabulary file of llama2.c: tokens with scores, merged greedily by score.
 ///
 /// The pair whose joined text has the highest score is joined first, leftmost on ties. That is
@@ -33,9 +31,11 @@ struct Llama2CTokenizer: Tokenizer {
     }
     self.ids = ids
     let merges = Self.merges(entries, ids)
-    model = BytePairEncoding(
+    var model = BytePairEncoding(
       vocabulary: [:], merges: merges, scalars: ScalarTable(ids),
-      byteIDs: (0..<256).map { Int32($0 + 3) }, unknown: nil)
+      byteIDs: (0..<256).map { Int32($0 + 3) })
+    model.seams = BytePairEncoding.seams(merges, symbols: model.initialSymbols)
+    self.model = model
   }
 
   private static func merges(

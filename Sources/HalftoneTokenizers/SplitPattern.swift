@@ -79,7 +79,7 @@ private struct PatternScanner {
     index < end && (bytes[index] == 0x0A || bytes[index] == 0x0D)
   }
 
-  /// `\p{N}{1,digits}`
+  /// At most `digits` numbers: `\p{N}{1,digits}`.
   private func number(_ start: Int, digits: Int) -> Int {
     var index = start
     for _ in 0..<digits {
@@ -89,14 +89,14 @@ private struct PatternScanner {
     return index
   }
 
-  /// `[^\s\p{L}\p{N}]+[\r\n]*`
+  /// Symbols and the line ends after them: `[^\s\p{L}\p{N}]+[\r\n]*`.
   private func symbols(_ start: Int) -> Int {
     var index = classes.runEnd(.other, bytes, start, end)
     while isLineEnd(index) { index += 1 }
     return index
   }
 
-  /// `\s*[\r\n]+`: up to the last line end of the run of spaces.
+  /// Up to the last line end of the run of spaces: `\s*[\r\n]+`.
   private func lines(_ start: Int) -> Int? {
     var index = start
     var last: Int?
@@ -107,7 +107,7 @@ private struct PatternScanner {
     return last
   }
 
-  /// `\s+(?!\S)|\s+`: the run, less its last space when something follows and one is left.
+  /// The run of spaces, less its last when something follows and one is left: `\s+(?!\S)|\s+`.
   private func spaces(_ start: Int) -> Int {
     var index = start
     var last = start
@@ -118,7 +118,7 @@ private struct PatternScanner {
     return index == end || last == start ? index : last
   }
 
-  /// `'s|'t|'re|'ve|'m|'ll|'d`
+  /// A contraction after an apostrophe: `'s|'t|'re|'ve|'m|'ll|'d`.
   private func contraction(_ start: Int, ignoringCase: Bool) -> Int? {
     guard bytes[start] == UInt8(ascii: "'"), start + 1 < end else { return nil }
     func letter(_ index: Int) -> UInt8? {

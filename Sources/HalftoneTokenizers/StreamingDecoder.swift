@@ -4,26 +4,34 @@
 /// may read differently at the start of a text. Text that ends in U+FFFD may be the beginning of
 /// a character and is held back until it is complete or cannot become so.
 public struct StreamingDecoder: Sendable {
-  /// No character has more bytes, and a token holds at least one of them.
-  private static let longestCharacter = 4
+  /// An incomplete character is at most three ids long; text that really holds U+FFFD may stand
+  /// before it, so more are awaited before the text is let go as it is.
+  private static let mostHeld = 16
 
   private let tokenizer: any Tokenizer
   private let skippingSpecialTokens: Bool
-  private var context: [Int] = []
+  private var context: [Int]
   private var held: [Int] = []
 
-  /// Makes a decoder at the start of a text.
-  public init(_ tokenizer: any Tokenizer, skippingSpecialTokens: Bool = true) {
+  /// Makes a decoder of what follows `context`, such as a prompt; empty at the start of a text.
+  public init(
+    _ tokenizer: any Tokenizer, skippingSpecialTokens: Bool = true, after context: [Int] = []
+  ) {
     self.tokenizer = tokenizer
     self.skippingSpecialTokens = skippingSpecialTokens
+    self.context = context.suffix(Self.mostHeld)
   }
 
   /// The text that became certain with this id; empty while a character is incomplete.
   public mutating func append(_ id: Int) -> String {
     held.append(id)
     let text = pendingText
-    if text.isEmpty, held.count < 64 { return "" }
-    if text.unicodeScalars.last == "\u{FFFD}", held.count < Self.longestCharacter { return "" }
+    let mustLetGo = held.count >= Self.mostHeld
+    guard !text.isEmpty else {
+      if mustLetGo { held = [] }
+      return ""
+    }
+    if text.unicodeScalars.last == "\u{FFFD}", !mustLetGo { return "" }
     context = held
     held = []
     return text
