@@ -265,8 +265,53 @@ def classes():
     return {"starts": changes, "classes": "".join(chr(marks[i]) for i in changes)}
 
 
+SPACES = [" ", " ", " ", "\n", "\r\n", "\t", "\u00a0", "\u2003", "a", "é", "7", "42", "1234", "'", "'s",
+          "'LL", ".", "!\n", "-", "▁", "\u0301", "\x1c"]
+
+
+def space_strings():
+    """Strings in which runs of spaces, line ends and digits meet everything else."""
+    rng = random.Random(11)
+    return ["".join(rng.choices(SPACES, k=rng.randint(3, 16))) for _ in range(150)]
+
+
+def component(pre_tokenizer):
+    """A pre-tokenizer as JSON, and the pieces it cuts each string into."""
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizer
+    pieces = [[piece for piece, _ in pre_tokenizer.pre_tokenize_str(text)] for text in space_strings()]
+    return {"component": json.dumps(json.loads(t.to_str())["pre_tokenizer"]), "pieces": pieces}
+
+
+def components():
+    split, metaspace = pre_tokenizers.Split, pre_tokenizers.Metaspace
+    return {
+        "gpt2": pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        "gpt2-prefix": pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=True),
+        "bytes-prefix": pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False),
+        "llama3": split(Regex(LLAMA3), "isolated"),
+        "llama3-removed": split(Regex(LLAMA3), "removed", invert=True),
+        "qwen2": split(Regex(QWEN2), "isolated"),
+        "metaspace-first": metaspace(prepend_scheme="first", split=True),
+        "metaspace-always": metaspace(prepend_scheme="always", split=False),
+        "metaspace-never": metaspace(prepend_scheme="never", split=True),
+        "digits": pre_tokenizers.Digits(individual_digits=False),
+        "digits-first": pre_tokenizers.Sequence([
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]),
+        "spaces-previous": split(" ", "merged_with_previous"),
+        "spaces-contiguous": pre_tokenizers.Sequence([
+            split(" ", "contiguous"), metaspace(prepend_scheme="first", split=True)]),
+        "spaces-removed": pre_tokenizers.Sequence([
+            split(" ", "removed"), metaspace(prepend_scheme="first", split=True)]),
+    }
+
+
 def main():
     inputs = strings()
+    write(GOLDEN / "PreTokenizers/strings.json", space_strings())
+    for name, pre_tokenizer in components().items():
+        write(GOLDEN / "PreTokenizers" / f"{name}.json", component(pre_tokenizer))
     write(GOLDEN / "strings.json", [data.hex() for data in inputs])
     write(GOLDEN / "classes.json", classes())
     paths = {name: ROOT / "Resources/models" / name / "tokenizer.json" for name in SHIPPED}

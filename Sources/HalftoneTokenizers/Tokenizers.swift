@@ -44,6 +44,17 @@ public enum Tokenizers {
     return try JSONTokenizer(root, configuration: companion)
   }
 
+  /// The pieces that one pre-tokenizer, given as JSON, cuts a text into.
+  package static func pieces(of text: String, preTokenizer json: [UInt8]) throws -> [String] {
+    let file = "pre_tokenizer"
+    let node = JSONNode(value: try JSONParser.parse(json, file: file), path: "$", file: file)
+    var split = SplitText(Array(text.utf8), startsAtOrigin: true)
+    try PreTokenizer(node).apply(to: &split)
+    return zip([0] + split.ends, split.ends).map { start, end in
+      String(decoding: split.bytes[start..<end], as: UTF8.self)
+    }
+  }
+
   private static func read(_ path: String) throws -> [UInt8] {
     guard FileManager.default.fileExists(atPath: path) else {
       throw TokenizerError(.missing, "no such file", at: path)
