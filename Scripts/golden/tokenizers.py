@@ -52,8 +52,10 @@ WRITTEN = [
     "0 12 345 6789 1234567890 3.14 1,000 ٣٤٥ ⅧⅨ ½¾ x² 1️⃣".encode(),
     "Zoë naïve café cafe\u0301 o\u0302\u0323 \u1112\u1161\u11ab a\u0315\u0300\u05ae\u0062".encode(),
     "🙂👍🏽 👩‍👩‍👧‍👦 🏳️‍🌈 🇫🇷🇩🇪 ❤️".encode(), "日本語のテキスト。中文，标点！한국어 조합".encode(),
-    "שָׁלוֹם עולם مرحبا بالعالم 123 \u202eabc\u202c".encode(), "हिन्दी नमस्ते தமிழ் ไทยไม่มีช่องว่าง".encode(),
-    "\x00\x01\x02\x1b[31mred\x1b[0m\x7f\u0080\u009f".encode(), "\ufeffBOM \u200bzero\u200d\u00adwidth".encode(),
+    "שָׁלוֹם עולם مرحبا بالعالم 123 \u202eabc\u202c".encode(),
+    "हिन्दी नमस्ते தமிழ் ไทยไม่มีช่องว่าง".encode(),
+    "\x00\x01\x02\x1b[31mred\x1b[0m\x7f\u0080\u009f".encode(),
+    "\ufeffBOM \u200bzero\u200d\u00adwidth".encode(),
     "a\u00a0b\u2003c\u3000d\u2028e\u2029f\u0085g\x1ch\u180ei".encode(),
     b"<s>text</s> <unk><s> <s>", b"<|begin_of_text|>in<|end_of_text|> <|eot|>x",
     b"x <word> <word>y z<word> <word>. _<word>", b"a  <left>  b  <right>  c  <both>  d",
@@ -88,9 +90,9 @@ def corpus(name):
 
 
 def training_text():
-    """A slice of each kind of text, and the scalars of the written strings."""
-    return [corpus("tinystories-calibration.txt")[:150_000], corpus("books-calibration.txt")[:150_000],
-            corpus("wikitext2-test.txt")[:150_000]]
+    """A slice of each kind of text."""
+    names = ["tinystories-calibration.txt", "books-calibration.txt", "wikitext2-test.txt"]
+    return [corpus(name)[:150_000] for name in names]
 
 
 def train(tokenizer, size, alphabet, special):
@@ -265,8 +267,8 @@ def classes():
     return {"starts": changes, "classes": "".join(chr(marks[i]) for i in changes)}
 
 
-SPACES = [" ", " ", " ", "\n", "\r\n", "\t", "\u00a0", "\u2003", "a", "é", "7", "42", "1234", "'", "'s",
-          "'LL", ".", "!\n", "-", "▁", "\u0301", "\x1c"]
+SPACES = [" ", " ", " ", "\n", "\r\n", "\t", "\u00a0", "\u2003", "a", "é", "7", "42", "1234",
+          "'", "'s", "'LL", ".", "!\n", "-", "▁", "\u0301", "\x1c"]
 
 
 def space_strings():
@@ -279,7 +281,8 @@ def component(pre_tokenizer):
     """A pre-tokenizer as JSON, and the pieces it cuts each string into."""
     t = Tokenizer(models.BPE())
     t.pre_tokenizer = pre_tokenizer
-    pieces = [[piece for piece, _ in pre_tokenizer.pre_tokenize_str(text)] for text in space_strings()]
+    cut = pre_tokenizer.pre_tokenize_str
+    pieces = [[piece for piece, _ in cut(text)] for text in space_strings()]
     return {"component": json.dumps(json.loads(t.to_str())["pre_tokenizer"]), "pieces": pieces}
 
 

@@ -33,6 +33,16 @@ indirect enum Decoder: Sendable {
     }
   }
 
+  /// How many times longer than its input the result can be.
+  var growth: Double {
+    switch self {
+    case .sequence(let parts): parts.reduce(1) { $0 * $1.growth }
+    case .replace(let pattern, let content): max(1, Double(content.count) / Double(pattern.count))
+    case .byteLevel, .byteFallback: 3  // An invalid byte becomes U+FFFD.
+    case .fuse, .strip, .metaspace: 1
+    }
+  }
+
   func decode(_ tokens: [[UInt8]]) -> [[UInt8]] {
     switch self {
     case .sequence(let parts): return parts.reduce(tokens) { $1.decode($0) }

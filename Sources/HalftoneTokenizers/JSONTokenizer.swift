@@ -22,37 +22,22 @@ struct JSONTokenizer: Tokenizer {
     preTokenizer = try root.member("pre_tokenizer").map(PreTokenizer.init)
     postProcessor = try root.member("post_processor").map(PostProcessor.init)
     decoder = try root.member("decoder").map(Decoder.init)
+    try root.member("normalizer")?.limitGrowth(normalizer?.growth)
+    try root.member("pre_tokenizer")?.limitGrowth(preTokenizer?.growth)
+    try root.member("decoder")?.limitGrowth(decoder?.growth)
 
-    var ids = model.vocabulary
-    var tokens: [Int32: [UInt8]] = [:]
-    for (token, id) in ids { tokens[id] = token.bytes }
-    var added: [AddedToken] = []
-    for node in try root.member("added_tokens")?.elements() ?? [] {
-      var token = try AddedToken(node)
-      guard !token.content.isEmpty else { continue }
-      let key = ByteString(token.content)
-      token.id = ids[key] ?? token.id
-      guard tokens[token.id] == nil || tokens[token.id] == token.content else {
-        throw TokenizerError(
-          .inconsistent, "id \(token.id) of '\(key.text)' belongs to another token",
-          at: node.place)
-      }
-      ids[key] = token.id
-      tokens[token.id] = token.content
-      added.append(token)
-    }
-    if !model.ignoresMerges { model.vocabulary = [:] }
-    self.model = model
-    self.ids = ids
-    self.tokens = tokens
-    specialTokens = Set(added.filter(\.isSpecial).map { ByteString($0.content) })
-    let ordered = added.filter(\.isSpecial) + added.filter { !$0.isSpecial }
+    let table = try TokenTable(model.vocabulary, added: root.member("added_tokens"))
+    ids = table.ids
+    tokens = table.tokens
+    specialTokens = Set(table.added.filter(\.isSpecial).map { ByteString($0.content) })
     rawTokens = AddedTokenMatcher(
-      ordered.filter { !$0.isNormalized }.map { ($0, $0.content) })
+      table.added.filter { !$0.isNormalized }.map { ($0, $0.content) })
     normalizedTokens = AddedTokenMatcher(
-      ordered.filter(\.isNormalized).map { [normalizer] token in
+      table.added.filter(\.isNormalized).map { [normalizer] token in
         (token, normalizer?.normalize(token.content) ?? token.content)
       })
+    if !model.ignoresMerges { model.vocabulary = [:] }
+    self.model = model
     vocabularySize = (tokens.keys.max().map(Int.init) ?? -1) + 1
     let boundaries = BoundaryTokens(configuration, ids: ids)
     beginningOfText = boundaries.beginning
@@ -138,5 +123,34 @@ private struct BoundaryTokens {
     }
     beginning = find("bos_token", ["<|begin_of_text|>", "<s>", "<bos>"])
     end = find("eos_token", ["<|end_of_text|>", "</s>", "<eos>", "<|endoftext|>", "<|im_end|>"])
+  }
+}
+
+/// The tokens of the model's vocabulary and the added ones, by id and by spelling.
+private struct TokenTable {
+  var ids: [ByteString: Int32]
+  var tokens: [Int32: [UInt8]] = [:]
+
+  /// The added tokens, special ones first: the order in which equal spellings are preferred.
+  var added: [AddedToken] = []
+
+  init(_ vocabulary: [ByteString: Int32], added node: JSONNode?) throws {
+    ids = vocabulary
+    for (token, id) in vocabulary { tokens[id] = token.bytes }
+    for node in try node?.elements() ?? [] {
+      var token = try AddedToken(node)
+      guard !token.content.isEmpty else { continue }
+      let key = ByteString(token.content)
+      token.id = ids[key] ?? token.id
+      guard tokens[token.id] == nil || tokens[token.id] == token.content else {
+        throw TokenizerError(
+          .inconsistent, "id \(token.id) of '\(key.text)' belongs to another token",
+          at: node.place)
+      }
+      ids[key] = token.id
+      tokens[token.id] = token.content
+      added.append(token)
+    }
+    added = added.filter(\.isSpecial) + added.filter { !$0.isSpecial }
   }
 }

@@ -113,6 +113,12 @@ struct JSONNode {
     return flag
   }
 
+  /// Refuses chains of components that would blow a short text up to fill the memory.
+  func limitGrowth(_ growth: Double?) throws {
+    guard let growth, growth > 4096 else { return }
+    throw unsupported("makes text up to \(growth) times longer; supported: up to 4096 times")
+  }
+
   /// The single scalar of a string member.
   func scalar(_ name: String) throws -> [UInt8] {
     let node = try required(name)

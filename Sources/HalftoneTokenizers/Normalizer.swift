@@ -24,6 +24,16 @@ indirect enum Normalizer: Sendable {
     }
   }
 
+  /// How many times longer than its input the result can be, apart from what is prepended.
+  var growth: Double {
+    switch self {
+    case .sequence(let parts): parts.reduce(1) { $0 * $1.growth }
+    case .replace(let pattern, let content): max(1, Double(content.count) / Double(pattern.count))
+    case .prepend: 1
+    case .composeCanonically: 3  // Unicode's stability policy: at most three times in UTF-8.
+    }
+  }
+
   func normalize(_ text: [UInt8]) -> [UInt8] {
     guard !text.isEmpty else { return text }
     switch self {

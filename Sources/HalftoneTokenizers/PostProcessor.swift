@@ -27,7 +27,13 @@ indirect enum PostProcessor: Sendable {
 
   private static func template(_ node: JSONNode) throws -> [TemplatePart] {
     let special = try node.required("special_tokens")
-    return try node.required("single").elements().map { part in
+    let single = try node.required("single")
+    let parts = try single.elements()
+    // A chain of templates that repeat the text would grow without bound.
+    guard try parts.count(where: { try $0.member("Sequence") != nil }) <= 1 else {
+      throw single.unsupported("the template repeats the text; supported: at most once")
+    }
+    return try parts.map { part in
       if let sequence = try part.member("Sequence") {
         guard try sequence.required("id").text() == "A" else {
           throw sequence.malformed("a template for one text may only name sequence 'A'")

@@ -53,6 +53,16 @@ indirect enum PreTokenizer: Sendable {
     return .split(.pattern(scanner), behavior, inverted: inverted)
   }
 
+  /// How many times longer than its input the result can be, apart from what is prepended.
+  var growth: Double {
+    switch self {
+    case .sequence(let parts): parts.reduce(1) { $0 * $1.growth }
+    case .byteLevel: 2
+    case .metaspace(let metaspace): Double(metaspace.replacement.count)
+    case .split, .digits: 1
+    }
+  }
+
   func apply(to text: inout SplitText) {
     switch self {
     case .sequence(let parts):
