@@ -1,5 +1,4 @@
 // swift-tools-version: 6.2
-import Foundation
 import PackageDescription
 
 let libraries = [
@@ -8,11 +7,8 @@ let libraries = [
   "HalftonePipeline", "HalftoneReport",
 ]
 
-/// The folder of golden files of a test target, if it has one; tests read it where it lies.
-func golden(_ target: String) -> [String] {
-  let folder = "\(Context.packageDirectory)/Tests/\(target)/Golden"
-  return FileManager.default.fileExists(atPath: folder) ? ["Golden"] : []
-}
+// Test targets with a folder of golden files, which tests read from the source tree.
+let golden = ["HalftoneModels", "HalftoneTokenizers", "HalftoneMethods"]
 
 let package = Package(
   name: "halftone",
@@ -93,7 +89,7 @@ let package = Package(
         name: "\(library)Tests",
         dependencies: [.byName(name: library), "HalftoneTestSupport"]
           + libraries.filter { $0 != library }.map { .byName(name: $0) },
-        exclude: golden("\(library)Tests"))
+        exclude: golden.contains(library) ? ["Golden"] : [])
     }
     + [.testTarget(name: "HalftoneCLITests", dependencies: ["Halftone", "HalftoneTestSupport"])]
 )

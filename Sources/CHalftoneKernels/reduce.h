@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Sums in sixteen lanes, then lane j + 8 to lane j, j + 4, j + 2, j + 1. Missing elements are zeros.
+// Sums in sixteen lanes, then lane j + 8 is added to lane j, j + 4, j + 2, j + 1. Missing elements
+// are zeros.
 
 static float KERNEL(sum)(const float *a, size_t n) {
   lanes sum = 0;

@@ -15,10 +15,12 @@ public struct RoundToNearest: QuantizationMethod {
 
   public func solve(_ problem: BlockProblem) throws -> BlockSolution {
     var layers: [String: LayerSolution] = [:]
+    let inputs = try InputCalibration.quantizers(for: problem)
     for linear in problem.block.linears {
       guard let weights = problem.schemes[linear.name]?.weights else { continue }
       layers[linear.name] = LayerSolution(
-        weight: try Self.quantize(linear.weight.dense(), weights))
+        weight: try Self.quantize(linear.weight.dense(), weights),
+        inputs: inputs[linear.name])
       try problem.report(BlockProgress(fraction: 1))
     }
     return BlockSolution(layers: layers)

@@ -4,14 +4,14 @@ import Synchronization
 final class GradientNode: @unchecked Sendable {
   /// Larger than the ids of all inputs: the order of the walk.
   let id: Int
-  let operation: Operation?
+  let operation: TensorOperation?
   let inputs: [Tensor]
   /// From the output's gradient to one gradient per input; nil for inputs that need none.
   let pullback: (Tensor) -> [Tensor?]
 
   private static let created = Atomic<Int>(0)
 
-  init(_ operation: Operation?, _ inputs: [Tensor], _ pullback: @escaping (Tensor) -> [Tensor?]) {
+  init(_ operation: TensorOperation?, _ inputs: [Tensor], _ pullback: @escaping (Tensor) -> [Tensor?]) {
     id = GradientNode.created.wrappingAdd(1, ordering: .relaxed).newValue
     self.operation = operation
     self.inputs = inputs
@@ -20,7 +20,7 @@ final class GradientNode: @unchecked Sendable {
 }
 
 /// The differentiable operations; the gradient test iterates over all of them.
-public enum Operation: String, CaseIterable, Sendable {
+public enum TensorOperation: String, CaseIterable, Sendable {
   case add, subtract, multiply, scale, addRow, exp, log, sigmoid, silu, siluMultiply, clamp, round
   case sum, mean, matmul, linear, softmax, logSoftmax, rmsNorm, rotary, attention, embedding
   case reshape, transpose, rows, concatenate, squaredError, crossEntropy, klDivergence
@@ -43,7 +43,7 @@ extension Tensor {
   /// `pullback` maps the gradient of this tensor to one of each input; it may return nil for an
   /// input that does not need one.
   func recorded(
-    _ operation: Operation, _ inputs: [Tensor], _ pullback: @escaping (Tensor) -> [Tensor?]
+    _ operation: TensorOperation, _ inputs: [Tensor], _ pullback: @escaping (Tensor) -> [Tensor?]
   ) -> Tensor {
     guard inputs.contains(where: \.needsGradient) else { return self }
     var result = self

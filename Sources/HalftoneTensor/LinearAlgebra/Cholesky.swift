@@ -75,3 +75,40 @@ public struct SquareMatrix: Sendable, Equatable {
     guard info == 0 else { throw FactorizationError(pivot: Int(info)) }
   }
 }
+
+extension SquareMatrix {
+  public init(zeros size: Int) {
+    self.init(size: size, elements: [Double](repeating: 0, count: size * size))
+  }
+
+  public var diagonalMean: Double {
+    (0..<size).reduce(0) { $0 + self[$1, $1] } / Double(max(1, size))
+  }
+
+  public func addingToDiagonal(_ value: Double) -> SquareMatrix {
+    var result = self
+    for i in 0..<size { result[i, i] += value }
+    return result
+  }
+
+  /// Rows and columns taken in `order`.
+  public func permuted(_ order: [Int]) -> SquareMatrix {
+    var result = self
+    for (i, a) in order.enumerated() {
+      for (j, b) in order.enumerated() { result[i, j] = self[a, b] }
+    }
+    return result
+  }
+
+  /// Adds Σ x·xᵀ over the rows x of `samples` [tokens, size], in pieces of fixed length.
+  public mutating func addGram(of samples: Tensor) {
+    precondition(samples.columns == size)
+    for start in stride(from: 0, to: samples.rows, by: 4096) {
+      let piece = samples.relabeled([samples.rows, size]).view(
+        start..<min(start + 4096, samples.rows))
+      piece.transposedTimes(piece).withElements { gram in
+        for i in gram.indices { elements[i] += Double(gram[i]) }
+      }
+    }
+  }
+}

@@ -4,7 +4,7 @@ import COpenBLAS
 ///
 /// Work is cut into pieces whose bounds depend on the shapes alone, so results do not depend on the
 /// number of threads.
-enum MatrixProduct {
+package enum MatrixProduct {
   private static let singleThreaded: Void = openblas_set_num_threads(1)
 
   /// One operand: a pointer, its row stride, and whether it is read transposed.
@@ -49,6 +49,33 @@ enum MatrixProduct {
         rows.count, n, k,
         Operand(a.fromRow(rows.lowerBound), stride: a.stride, transposed: a.transposed), b,
         out + rows.lowerBound * stride, stride: stride, beta: beta)
+    }
+  }
+}
+
+extension MatrixProduct {
+  /// out[:, columns] += alpha·a·b[rowsOfB, columns], for a [rows, rowsOfB.count] and row-major
+  /// b and out of `rowStride` columns.
+  package static func accumulate(
+    _ alpha: Float, _ a: [Float], rows: Int, _ b: [Float], rowStride: Int, in rowsOfB: Range<Int>,
+    columns: Range<Int>, into out: UnsafeMutableBufferPointer<Float>
+  ) {
+    precondition(a.count == rows * rowsOfB.count && out.count == rows * rowStride)
+    precondition(columns.upperBound <= rowStride && rowsOfB.upperBound * rowStride <= b.count)
+    a.withUnsafeBufferPointer { a in
+      b.withUnsafeBufferPointer { b in
+        guard let a = a.baseAddress, let b = b.baseAddress, let out = out.baseAddress else {
+          return
+        }
+        parallelRanges(rows, grain: 64) { range in
+          serial(
+            range.count, columns.count, rowsOfB.count,
+            Operand(a + range.lowerBound * rowsOfB.count, stride: rowsOfB.count),
+            Operand(b + rowsOfB.lowerBound * rowStride + columns.lowerBound, stride: rowStride),
+            out + range.lowerBound * rowStride + columns.lowerBound, stride: rowStride,
+            alpha: alpha, beta: 1)
+        }
+      }
     }
   }
 }

@@ -20,3 +20,18 @@ extension Tensor {
     Tensor(storage: storage, byteOffset: byteOffset, shape: shape, elementType: elementType)
   }
 }
+
+extension Tensor {
+  /// Whether both are the same elements in memory.
+  public func sharesElements(with other: Tensor) -> Bool {
+    storage === other.storage && byteOffset == other.byteOffset && shape == other.shape
+  }
+
+  /// A copy of this matrix with 0 in `columns`.
+  public func zeroing(columns chosen: [Int]) -> Tensor {
+    Tensor(shape: shape) { out in
+      withElements { _ = out.update(from: $0) }
+      for i in 0..<rows { for j in chosen { out[i * columns + j] = 0 } }
+    }
+  }
+}

@@ -1,0 +1,141 @@
+import Foundation
+public import HalftoneSchemes
+public import HalftoneTensor
+
+/// Learns for each weight whether it takes the grid point below or above.
+///
+/// Nagel, Amjad, van Baalen, Louizos, Blankevoort. *Up or Down? Adaptive Rounding for Post-Training
+/// Quantization.* ICML 2020. <https://arxiv.org/abs/2004.10568>, equations 21 to 24; trained on the
+/// output of a block as in BRECQ (Li et al. 2021).
+///
+/// | Paper   | Code      | Shape     |
+/// | ------- | --------- | --------- |
+/// | W       | `weights` | [out, in] |
+/// | V       | `v`       | [out, in] |
+/// | h(V)    | clamp(1.2·σ(V) − 0.1, 0, 1) | [out, in] |
+/// | λ       | `penalty` |           |
+/// | β       | from `startExponent` to `endExponent` | |
+///
+/// Ŵ = s·(clamp(⌊W/s⌋ + h(V) + z) − z). V starts where Ŵ = W for weights inside the range. The
+/// penalty λ·Σ(1 − |2h − 1|^β) sets in after `warmUp` of the iterations, β falling linearly. The final
+/// code is ⌊W/s⌋ + 1 where V ≥ 0, else ⌊W/s⌋.
+public struct AdaRound: QuantizationMethod, LearnableRounding, Equatable {
+  public static let name = "adaround"
+  public static let summary =
+    "Learns for each weight whether to round down or up; the grid is fixed."
+  public static let citation =
+    "Nagel, Amjad, van Baalen, Louizos, Blankevoort. Up or Down? Adaptive Rounding for Post-Training "
+    + "Quantization. ICML 2020. https://arxiv.org/abs/2004.10568"
+  public static let needsCalibration = true
+
+  public var iterations = 5000
+  public var batch = 4
+  public var learningRate: Float = 1e-2
+  public var inputLearningRate: Float = 4e-5
+  /// λ
+  public var penalty: Float = 0.01
+  public var startExponent: Float = 20
+  public var endExponent: Float = 2
+  /// The share of iterations before the penalty sets in.
+  public var warmUp: Float = 0.2
+
+  enum CodingKeys: String, CodingKey {
+    case iterations, batch, penalty
+    case learningRate = "learning-rate"
+    case inputLearningRate = "input-learning-rate"
+    case startExponent = "start-exponent"
+    case endExponent = "end-exponent"
+    case warmUp = "warm-up"
+  }
+
+  public init() {}
+
+  public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
+    try Reconstruction.validate(Self.name, iterations, batch, learningRate)
+    guard penalty >= 0, (0..<1).contains(warmUp), startExponent > 0, endExponent > 0 else {
+      throw SchemeError(
+        "adaround: penalty must be from 0, warm-up from 0 to below 1, exponents above 0")
+    }
+  }
+
+  public func solve(_ problem: BlockProblem) throws -> BlockSolution {
+    var reconstruction = Reconstruction(
+      iterations: iterations, batch: batch, learningRate: learningRate)
+    reconstruction.inputLearningRate = inputLearningRate
+    return try reconstruction.solve(problem, with: self)
+  }
+
+  public func variables(
+    for weights: Tensor, _ scheme: WeightScheme
+  ) throws -> any RoundingVariables {
+    AdaRoundVariables(weights, try scheme.grids(for: weights), scheme.format, self)
+  }
+}
+
+/// AdaRound's V for one weight matrix.
+public struct AdaRoundVariables: RoundingVariables {
+  public let original: Tensor
+  public let grid: GridTable
+  public let format: IntegerFormat
+  /// [out, in]
+  public private(set) var v: Tensor
+  private let method: AdaRound
+
+  package init(
+    _ weights: Tensor, _ grid: GridTable, _ format: IntegerFormat, _ method: AdaRound
+  ) {
+    original = weights
+    self.grid = grid
+    self.format = format
+    self.method = method
+    v = Self.start(weights, grid).tracked()
+  }
+
+  /// V₀ = −ln(1.2 / (f + 0.1) − 1) with f = W/s − ⌊W/s⌋, so that h(V₀) = f.
+  private static func start(_ weights: Tensor, _ grid: GridTable) -> Tensor {
+    Tensor(shape: weights.shape) { out in
+      weights.withElements { w in
+        grid.forEachRun(rows: 0..<weights.rows, columns: weights.columns) { grid, _, run in
+          for i in run {
+            let quotient = w[i] / grid.scale
+            let fraction = Double(quotient - quotient.rounded(.down))
+            out[i] = Float(-log(1.2 / (fraction + 0.1) - 1))
+          }
+        }
+      }
+    }
+  }
+
+  public var leaves: [Tensor] {
+    get { [v] }
+    set { v = newValue[0] }
+  }
+
+  public var relativeRates: [Float] { [1] }
+
+  public func weights() -> Tensor { original.adaRounded(grid, v: v) }
+
+  public func penalty(progress: Float) -> Tensor? {
+    guard progress >= method.warmUp, method.penalty > 0 else { return nil }
+    let annealed = (progress - method.warmUp) / (1 - method.warmUp)
+    let exponent = method.startExponent + (method.endExponent - method.startExponent) * annealed
+    return v.adaRoundPenalty(weight: method.penalty, exponent: exponent)
+  }
+
+  public func quantized() throws -> QuantizedTensor {
+    let hard = Tensor(shape: original.shape) { out in
+      original.withElements { w in
+        v.withElements { v in
+          grid.forEachRun(rows: 0..<original.rows, columns: original.columns) { grid, _, run in
+            for i in run {
+              let code = (w[i] / grid.scale).rounded(.down) + (v[i] >= 0 ? 1 : 0)
+              let bounded = min(max(code + grid.zero, grid.low), grid.high)
+              out[i] = (bounded - grid.zero) * grid.scale
+            }
+          }
+        }
+      }
+    }
+    return try grid.quantize(hard, format: format)
+  }
+}

@@ -1,0 +1,135 @@
+import HalftoneMethods
+import HalftoneSchemes
+import HalftoneTensor
+import HalftoneTestSupport
+import Testing
+
+/// Each method against an independent implementation in numpy and torch float64
+/// (Scripts/golden/methods.py; Golden/README.md says what each file holds).
+@Suite struct GoldenMethodTests {
+  /// "w3-group-asymmetric-minmax-actorder" in its parts.
+  struct Case {
+    let scheme: WeightScheme
+    let options: Set<String>
+    /// What turns stored unsigned codes into ours: 2^(b−1) where asymmetric.
+    let offset: Int
+
+    init(_ name: String) throws {
+      options = Set(name.split(separator: "-").map(String.init))
+      let bits =
+        options.contains("w3") ? 3 : options.contains("w2") ? 2 : options.contains("w4") ? 4 : 8
+      let granularity: Granularity =
+        options.contains("tensor") ? .tensor : options.contains("group") ? .group(16) : .channel
+      let symmetric = options.contains("symmetric")
+      scheme = try HalftoneMethodsTests.scheme(
+        bits: bits, granularity, symmetric: symmetric,
+        range: options.contains("minmax") ? .minMax : .minMSE)
+      offset = symmetric ? 0 : 1 << (bits - 1)
+    }
+  }
+
+  @Test(arguments: [2, 3, 4, 8], [true, false]) func roundToNearest(bits: Int, symmetric: Bool)
+    throws
+  {
+    let layer = try GoldenFile("layer.safetensors").floats("weight")
+    let golden = try GoldenFile("RTN/\(symmetric ? "symmetric" : "asymmetric").safetensors")
+    for (word, granularity) in [
+      ("tensor", Granularity.tensor), ("channel", .channel), ("group", .group(16)),
+    ] {
+      for range in RangeRule.allCases {
+        let prefix = "w\(bits).\(word).\(range == .minMax ? "minmax" : "minmse")"
+        let scheme = try scheme(bits: bits, granularity, symmetric: symmetric, range: range)
+        let result = try RoundToNearest.quantize(layer, scheme)
+        let offset = symmetric ? 0 : 1 << (bits - 1)
+        #expect(
+          result.codeValues.map { Int($0) + offset } == (try golden.integers("\(prefix).codes")),
+          "\(prefix)")
+        expectClose(result.levels[0], try golden.floats("\(prefix).scales"), tolerance: 1e-6)
+      }
+    }
+  }
+
+  @Test(arguments: [
+    "w3-channel-symmetric-minmse-actorder", "w3-channel-symmetric-minmse",
+    "w3-group-asymmetric-minmax-actorder", "w3-group-asymmetric-minmax",
+    "w4-channel-asymmetric-minmax-actorder", "w4-channel-asymmetric-minmse",
+    "w4-channel-symmetric-minmax-actorder-dead", "w4-group-symmetric-minmse-actorder",
+    "w4-group-symmetric-minmse",
+  ]) func gptq(_ name: String) throws {
+    let layer = try GoldenFile("layer.safetensors")
+    let golden = try GoldenFile("GPTQ/\(name).safetensors")
+    let parts = try Case(name)
+    var hessian = SquareMatrix(
+      size: 48, elements: try layer.floats("hessian").values.map(Double.init))
+    if parts.options.contains("dead") {
+      for j in try layer.integers("dead") {
+        for i in 0..<48 { (hessian[i, j], hessian[j, i]) = (0, 0) }
+      }
+    }
+    var method = GPTQ()
+    method.actOrder = parts.options.contains("actorder")
+    for blockSize in [7, 16, 128] {
+      method.blockSize = blockSize
+      let solution = try method.solve(
+        LayerProblem(
+          name: "layer", weights: try layer.floats("weight"), scheme: parts.scheme, hessian: hessian
+        ))
+      let codes = solution.weight.codeValues.map { Int($0) + parts.offset }
+      #expect(codes == (try golden.integers("codes")), "block size \(blockSize)")
+      expectClose(solution.weight.levels[0], try golden.floats("scales"), tolerance: 1e-5)
+    }
+  }
+
+  @Test(arguments: [
+    "w3-channel-asymmetric", "w3-group-symmetric", "w3-tensor-symmetric", "w4-channel-symmetric",
+    "w4-tensor-asymmetric",
+  ]) func flexRound(_ name: String) throws {
+    let weights = try GoldenFile("layer.safetensors").floats("weight")
+    let golden = try GoldenFile("FlexRound/\(name).safetensors")
+    let grid = try self.grid(golden, try Case(name), steps: try golden.floats("l1").exp())
+    let leaves = [
+      Tensor(repeating: 0, shape: grid.scales.shape), try golden.floats("v2"),
+      try golden.floats("v3").reshaped([16]),
+    ].map { $0.tracked() }
+    let result = weights.flexRounded(grid, logStep: leaves[0], v2: leaves[1], v3: leaves[2])
+    expectClose(result, try golden.floats("dequantized"), tolerance: 1e-6)
+    let gradients = (result * (try golden.floats("gradient"))).sum().gradients(of: leaves)
+    expectClose(gradients[0].values, try golden.floats("dl1").values, tolerance: 1e-5)
+    expectClose(gradients[1].values, try golden.floats("dv2").values, tolerance: 1e-5)
+    expectClose(gradients[2].values, try golden.floats("dv3").values, tolerance: 1e-5)
+  }
+
+  @Test(arguments: [
+    "w3-channel-asymmetric", "w3-group-symmetric", "w3-tensor-symmetric", "w4-channel-symmetric",
+    "w4-tensor-asymmetric",
+  ]) func adaRound(_ name: String) throws {
+    let weights = try GoldenFile("layer.safetensors").floats("weight")
+    let golden = try GoldenFile("AdaRound/\(name).safetensors")
+    let parts = try Case(name)
+    let grid = try self.grid(golden, parts, steps: try golden.floats("scales"))
+    let leaf = try golden.floats("v").tracked()
+    let soft = weights.adaRounded(grid, v: leaf)
+    expectClose(soft, try golden.floats("soft"), tolerance: 1e-6)
+    let dv = (soft * (try golden.floats("gradient"))).sum().gradients(of: [leaf])[0]
+    expectClose(dv, try golden.floats("dv"), tolerance: 1e-5)
+    let penalty = leaf.adaRoundPenalty(weight: 1, exponent: 3)
+    expectClose([penalty.scalar], try golden.floats("regulariser").values, tolerance: 1e-5)
+    expectClose(
+      penalty.gradients(of: [leaf])[0], try golden.floats("regulariser_dv"), tolerance: 1e-5)
+    var variables = AdaRoundVariables(weights, grid, parts.scheme.format, AdaRound())
+    expectClose(variables.leaves[0], try golden.floats("v_initial"), tolerance: 1e-4)
+    variables.leaves = [leaf]
+    #expect(
+      try variables.quantized().codeValues.map { Int($0) + parts.offset }
+        == golden.integers("hard_codes"))
+  }
+
+  private func grid(_ golden: GoldenFile, _ parts: Case, steps: Tensor) throws -> GridTable {
+    let half = Float(1 << (parts.scheme.format.bits - 1))
+    let zeros =
+      parts.offset == 0
+      ? Tensor(repeating: 0, shape: steps.shape)
+      : Tensor(try golden.integers("zero_points").map { Float($0) - half }, shape: steps.shape)
+    return GridTable(scales: steps.detached, zeros: zeros, low: -half, high: half - 1)
+  }
+}

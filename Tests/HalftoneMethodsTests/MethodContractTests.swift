@@ -1,0 +1,69 @@
+import HalftoneMethods
+import HalftoneSchemes
+import HalftoneTensor
+import HalftoneTestSupport
+import Testing
+
+/// What every method of the catalogue must show.
+@Suite struct MethodContractTests {
+  static let names = MethodCatalog.all.map { $0.name }
+
+  /// A method with few enough iterations for a test.
+  static func method(_ name: String) -> any QuantizationMethod {
+    guard let type = MethodCatalog.all.first(where: { $0.name == name }) else {
+      preconditionFailure("no method \(name)")
+    }
+    let method = type.init()
+    if var flexRound = method as? FlexRound {
+      flexRound.iterations = 300
+      return flexRound
+    }
+    if var adaRound = method as? AdaRound {
+      adaRound.iterations = 300
+      return adaRound
+    }
+    return method
+  }
+
+  @Test(arguments: names, [3, 4]) func isNoWorseThanRounding(_ name: String, bits: Int) throws {
+    let layer = CorrelatedLayer(seed: 5)
+    let scheme = try scheme(bits: bits)
+    let own = layer.outputError(of: try layer.solution(Self.method(name), scheme).dequantized())
+    let rounded = layer.outputError(
+      of: try RoundToNearest.quantize(layer.weights, scheme).dequantized())
+    #expect(name == "rtn" ? own == rounded : own < 0.9 * rounded, "\(own), rounding \(rounded)")
+  }
+
+  @Test(arguments: names) func doesNotDependOnThreads(_ name: String) throws {
+    let layer = CorrelatedLayer(seed: 6)
+    let scheme = try scheme(bits: 3, .group(16), symmetric: false)
+    var results: [QuantizedTensor] = []
+    for threads in [1, 2, 3] {
+      Parallelism.threads = threads
+      results.append(try layer.solution(Self.method(name), scheme))
+    }
+    for other in results.dropFirst() {
+      #expect(other.codeValues == results[0].codeValues)
+      #expect(other.levels[0].values == results[0].levels[0].values)
+    }
+  }
+
+  @Test(arguments: names) func keepsWeightsThatAreOnTheGrid(_ name: String) throws {
+    let layer = CorrelatedLayer(seed: 7)
+    // Every row holds −8·¼ and 7·¼, so the asymmetric min-max grid is exactly ¼ · −8...7.
+    let columns = layer.weights.columns
+    let codes = (0..<layer.weights.count).map { i in
+      i % columns < 2 ? (i % columns == 0 ? -8 : 7) : i * 7919 % 16 - 8
+    }
+    let onGrid = Tensor(codes.map { Float($0) * 0.25 }, shape: layer.weights.shape)
+    let exact = CorrelatedLayer(weights: onGrid, inputsOf: layer)
+    let scheme = try scheme(bits: 4, symmetric: false, range: .minMax)
+    let result = try exact.solution(Self.method(name), scheme)
+    #expect(result.dequantized().values == onGrid.values)
+  }
+
+  @Test(arguments: names) func hasCitationAndSummary(_ name: String) {
+    guard let type = MethodCatalog.all.first(where: { $0.name == name }) else { return }
+    #expect(!type.citation.isEmpty && type.summary.hasSuffix("."))
+  }
+}

@@ -1,0 +1,126 @@
+import HalftoneMethods
+import HalftoneSchemes
+import HalftoneTensor
+import HalftoneTestSupport
+import Testing
+
+/// What the equations say of each method, on a small layer.
+@Suite struct RoundingTests {
+  let layer = CorrelatedLayer(seed: 3)
+
+  @Test(arguments: [Granularity.tensor, .channel, .group(16)], [true, false])
+  func flexRoundStartsAtRoundToNearest(_ granularity: Granularity, symmetric: Bool) throws {
+    for bits in 2...8 {
+      let scheme = try scheme(bits: bits, granularity, symmetric: symmetric)
+      let start = try FlexRound().variables(for: layer.weights, scheme)
+      let rounded = try RoundToNearest.quantize(layer.weights, scheme)
+      #expect(start.weights().values == rounded.dequantized().values)
+      #expect(try start.quantized().codeValues == rounded.codeValues)
+      #expect(try start.quantized().levels[0].values == rounded.levels[0].values)
+    }
+  }
+
+  @Test func flexRoundNeverChangesASignAndFoldsIntoTheWeights() throws {
+    let scheme = try scheme(bits: 4)
+    var variables = try FlexRound().variables(for: layer.weights, scheme)
+    var generator = SeededGenerator(seed: 1)
+    variables.leaves = variables.leaves.map { leaf in
+      (Tensor.normal(shape: leaf.shape, using: &generator) * 0.2).tracked()
+    }
+    let result = try variables.quantized()
+    for (w, q) in zip(layer.weights.values, result.dequantized().values) { #expect(w * q >= 0) }
+    // RTN(W / (S2·s3), s1) gives the same codes.
+    guard let state = variables as? FlexRoundVariables else { return }
+    let factors = state.v2.addingRow(Tensor(repeating: 0, shape: [48])).values.enumerated().map {
+      Kernels.exp($1 + state.v3.values[$0 / 48])
+    }
+    let folded = Tensor(
+      zip(layer.weights.values, factors).map { $0 / $1 }, shape: layer.weights.shape)
+    let table = state.grid.scaled(byExponentialOf: state.logStep)
+    let codes = try table.quantize(folded, format: scheme.format).codeValues
+    let same = zip(codes, result.codeValues).count { $0 == $1 }
+    // A quotient of rounded factors may fall on the other side of a tie.
+    #expect(same >= codes.count - 1)
+  }
+
+  @Test func flexRoundMovesCodesByMoreThanOneAndAdaRoundDoesNot() throws {
+    let scheme = try scheme(bits: 4, .tensor)
+    var flexRound = FlexRound()
+    flexRound.iterations = 400
+    let learned = try layer.solution(flexRound, scheme)
+    let final = try #require(learned.gridTable)
+    let nearest = try final.quantize(layer.weights, format: scheme.format)
+    let moves = zip(learned.codeValues, nearest.codeValues).map { abs(Int($0) - Int($1)) }
+    #expect(moves.contains { $0 >= 2 })
+    var adaRound = AdaRound()
+    adaRound.iterations = 400
+    let ups = try layer.solution(adaRound, scheme)
+    let grid = try #require(ups.gridTable)
+    for (code, w) in zip(ups.codeValues, layer.weights.values) {
+      let floor = (w / grid.grid(row: 0, group: 0).scale).rounded(.down)
+      #expect([floor, floor + 1].map { min(max($0, -8), 7) }.contains(Float(code)))
+    }
+  }
+
+  @Test func adaRoundStartsAtTheWeights() throws {
+    // Min-max: nothing is clipped but the largest positive value.
+    let scheme = try scheme(bits: 4, symmetric: false, range: .minMax)
+    let soft = try AdaRound().variables(for: layer.weights, scheme).weights()
+    expectClose(soft, layer.weights, tolerance: 2e-2)
+    let differences = zip(soft.values, layer.weights.values).map { abs($0 - $1) }.sorted()
+    #expect(differences[differences.count * 9 / 10] < 1e-5)
+  }
+
+  @Test func flexRoundAblationsFreezeWhatTheyName() throws {
+    let scheme = try scheme(bits: 3)
+    let start = try RoundToNearest.quantize(layer.weights, scheme)
+    var method = FlexRound()
+    method.iterations = 50
+    method.learnGrid = false
+    #expect(try layer.solution(method, scheme).levels[0].values == start.levels[0].values)
+    #expect(try method.variables(for: layer.weights, scheme).leaves.count == 2)
+    method.rowScale = false
+    #expect(try method.variables(for: layer.weights, scheme).leaves.count == 1)
+    method.learnGrid = true
+    #expect(try layer.solution(method, scheme).levels[0].values != start.levels[0].values)
+  }
+
+  @Test func gptqWithADiagonalHessianIsRoundToNearest() throws {
+    let scheme = try scheme(bits: 3)
+    var hessian = SquareMatrix(zeros: 48)
+    for i in 0..<48 { hessian[i, i] = Double(i + 1) }
+    let solution = try GPTQ().solve(
+      LayerProblem(name: "layer", weights: layer.weights, scheme: scheme, hessian: hessian))
+    #expect(
+      try solution.weight.codeValues == RoundToNearest.quantize(layer.weights, scheme).codeValues)
+  }
+
+  @Test func gptqRaisesTheDampingOfASingularHessianAndSaysSo() throws {
+    var method = GPTQ()
+    method.damping = 0
+    let problem = LayerProblem(
+      name: "layer", weights: layer.weights, scheme: try scheme(bits: 3),
+      hessian: SquareMatrix(size: 48, elements: [Double](repeating: 1, count: 48 * 48)))
+    #expect(try method.solve(problem).warnings.contains { $0.contains("damping raised") })
+  }
+
+  @Test func fixedInputsLearnTheirStep() throws {
+    let inputs = InputScheme(
+      format: try IntegerFormat(bits: 4), granularity: .tensor, symmetric: false, dynamic: false)
+    var method = FlexRound()
+    method.iterations = 100
+    method.inputLearningRate = 1e-3
+    let problem = layer.problem(LayerScheme(weights: try scheme(bits: 4), inputs: inputs))
+    let learned = try #require(try method.solve(problem).layers["layer"]?.inputs)
+    let start = try #require(try RoundToNearest().solve(problem).layers["layer"]?.inputs)
+    guard case .fixed(let a, let zero, _, _, _) = learned else {
+      Issue.record("inputs are not fixed")
+      return
+    }
+    guard case .fixed(let b, let same, _, _, _) = start else {
+      Issue.record("inputs are not fixed")
+      return
+    }
+    #expect(a.scalar != b.scalar && zero == same)
+  }
+}
