@@ -53,11 +53,11 @@ public struct ModelLayout: Sendable, Equatable {
   ) throws {
     var modules: [Module] = []
     for block in 0..<model.blockCount {
-      for linear in try model.block(block).linears {
+      for linear in model.linearShapes(ofBlock: block) {
         modules.append(
           Module(
-            name: linear.name, block: block, rows: linear.weight.shape[0],
-            columns: linear.weight.shape[1], byteCount: try storedBytes(linear.name)))
+            name: linear.name, block: block, rows: linear.rows, columns: linear.columns,
+            byteCount: try storedBytes(linear.name)))
       }
     }
     self.init(

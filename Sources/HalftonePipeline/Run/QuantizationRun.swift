@@ -91,14 +91,7 @@ public struct QuantizationRun {
       throw PipelineError(
         .usage, "\(names) learns from text: give --calibration FILE", at: plan.recipe.source)
     }
-    let peak = plan.peakBytes(withCalibration: hasText)
-    if let memory = options.memory, peak > memory {
-      throw PipelineError(
-        .usage,
-        "the run is expected to take \(ByteSize.text(peak)), more than --memory "
-          + "\(ByteSize.text(memory)); use fewer --samples or a shorter --length",
-        at: options.model)
-    }
+    if let memory = options.memory { try plan.check(memory, hasText) }
   }
 
   private func readCalibration(_ tokenizer: (any Tokenizer)?) throws -> Calibration? {
