@@ -8,7 +8,7 @@ let libraries = [
 ]
 
 // Test targets with a folder of golden files, which tests read from the source tree.
-let golden = ["HalftoneModels", "HalftoneTokenizers", "HalftoneMethods"]
+let golden = ["HalftoneModels", "HalftoneTokenizers", "HalftoneMethods", "HalftoneEvaluation"]
 
 let package = Package(
   name: "halftone",
