@@ -16,7 +16,7 @@ public enum LinearWeight: Sendable {
   /// The weight as floats, converted or dequantized if need be.
   public func dense() -> Tensor {
     switch self {
-    case .dense(let tensor): tensor.elementType == .float32 ? tensor : tensor.float()
+    case .dense(let tensor): tensor.float()
     case .quantized(let tensor): tensor.dequantized()
     }
   }

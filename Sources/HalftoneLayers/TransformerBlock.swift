@@ -42,6 +42,32 @@ extension TransformerBlock {
     copy.forEachLinear { result.append($0) }
     return result
   }
+
+  /// The same block with every weight as floats, for running many tokens through it.
+  public func densified() -> Self {
+    var copy = self
+    copy.forEachLinear { $0.weight = .dense($0.weight.dense()) }
+    return copy
+  }
+}
+
+/// A linear module's name in the checkpoint and the shape of its weight, [rows, columns].
+public struct LinearShape: Sendable, Equatable {
+  public let name: String
+  public let rows: Int
+  public let columns: Int
+
+  public init(name: String, rows: Int, columns: Int) {
+    self.name = name
+    self.rows = rows
+    self.columns = columns
+  }
+}
+
+/// What turns the last activations into logits.
+public protocol OutputHead: Sendable {
+  /// [tokens, hidden] to [tokens, vocabulary].
+  func callAsFunction(_ hidden: Tensor) -> Tensor
 }
 
 /// A decoder-only language model whose blocks are read when asked for.
@@ -51,14 +77,38 @@ public protocol LanguageModel: Sendable {
   var vocabularySize: Int { get }
   /// The longest sequence the model was made for.
   var contextLength: Int { get }
+  /// The ids at which a text ends, as the configuration says; may be empty.
+  var endOfTextIds: [Int] { get }
   /// Block `index`, its weights read from the source now.
   func block(_ index: Int) throws -> any TransformerBlock
+  /// The linear layers of block `index` in the order in which they run; reads no weights.
+  func linearShapes(ofBlock index: Int) -> [LinearShape]
+  /// The embedding table, [vocabulary, hidden].
+  var embeddingShape: LinearShape { get }
+  /// The head's linear layer; nil if the head is the embedding table.
+  var headShape: LinearShape? { get }
   /// The first activations of `ids`: [ids.count, hidden].
   func embed(_ ids: [Int]) throws -> Tensor
-  /// The logits after the final norm and head: [tokens, hidden] to [tokens, vocabulary].
-  func logits(_ hidden: Tensor) throws -> Tensor
+  /// The final norm and head, their weights read now and kept as floats.
+  func head() throws -> any OutputHead
   /// The context of `batch` sequences at positions start..<start+length.
   func context(batch: Int, length: Int, start: Int) -> ForwardContext
+}
+
+extension LanguageModel {
+  /// The linear layers of all blocks in the order in which they run, then the head's if it has its
+  /// own; reads no weights.
+  public var linearShapes: [LinearShape] {
+    (0..<blockCount).flatMap(linearShapes(ofBlock:)) + [headShape].compactMap { $0 }
+  }
+
+  /// The logits after the final norm and head: [tokens, hidden] to [tokens, vocabulary].
+  ///
+  /// Reads the head anew; keep the result of ``head()`` to call it more than once.
+  public func logits(_ hidden: Tensor) throws -> Tensor {
+    let head = try head()
+    return head(hidden)
+  }
 }
 
 /// Where a model's weights come from.
