@@ -72,7 +72,7 @@ public struct GPTQ: LayerSolver, Equatable {
     let weights = dead.isEmpty ? problem.weights : problem.weights.zeroing(columns: dead)
     var run = GPTQRun(
       weights: weights, scheme: problem.scheme, order: order, upper: upper,
-      regroups: !actOrder, grids: try problem.scheme.grids(for: weights))
+      regroups: !actOrder, grids: try problem.scheme.grids(for: problem.weights))
     run.solve(blockSize: blockSize)
     return LayerSolution(weight: try run.quantized(), warnings: warnings)
   }
@@ -139,7 +139,7 @@ private struct GPTQRun {
   mutating func solve(blockSize: Int) {
     let width = columns / groups
     // Blocks end where groups do, so that a group's grid sees every earlier column's error.
-    let block = regroups && width < blockSize ? blockSize / width * width : blockSize
+    let block = regroups ? max(1, blockSize / width) * width : blockSize
     for start in stride(from: 0, to: columns, by: block) {
       solve(start..<min(start + block, columns))
     }
