@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
 
 let libraries = [
@@ -7,8 +8,11 @@ let libraries = [
   "HalftonePipeline", "HalftoneReport",
 ]
 
-// Test targets with a folder of golden files, which tests read from the source tree.
-let golden = ["HalftoneModels", "HalftoneMethods", "HalftoneTokenizers"]
+/// The folder of golden files of a test target, if it has one; tests read it where it lies.
+func golden(_ target: String) -> [String] {
+  let folder = "\(Context.packageDirectory)/Tests/\(target)/Golden"
+  return FileManager.default.fileExists(atPath: folder) ? ["Golden"] : []
+}
 
 let package = Package(
   name: "halftone",
@@ -88,8 +92,8 @@ let package = Package(
       .testTarget(
         name: "\(library)Tests",
         dependencies: [.byName(name: library), "HalftoneTestSupport"]
-          + libraries.prefix { $0 != library }.map { .byName(name: $0) },
-        exclude: golden.contains(library) ? ["Golden"] : [])
+          + libraries.filter { $0 != library }.map { .byName(name: $0) },
+        exclude: golden("\(library)Tests"))
     }
     + [.testTarget(name: "HalftoneCLITests", dependencies: ["Halftone", "HalftoneTestSupport"])]
 )

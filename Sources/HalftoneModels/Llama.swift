@@ -8,6 +8,16 @@ public struct LlamaBlock: TransformerBlock {
   public var feedForwardNorm: RMSNorm
   public var feedForward: GatedFeedForward
 
+  public init(
+    attentionNorm: RMSNorm, attention: Attention, feedForwardNorm: RMSNorm,
+    feedForward: GatedFeedForward
+  ) {
+    self.attentionNorm = attentionNorm
+    self.attention = attention
+    self.feedForwardNorm = feedForwardNorm
+    self.feedForward = feedForward
+  }
+
   public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
     let h = x + attention(attentionNorm(x), context)
     return h + feedForward(feedForwardNorm(h), context)

@@ -1,0 +1,70 @@
+import Foundation
+import Halftone
+
+// Times FlexRound iterations on one block of random weights in the shape of each shipped model, with
+// batches of 4 × 256 tokens: the work of Scripts/benchmark-pytorch.py.
+
+struct BlockShape {
+  let name: String
+  let hidden: Int
+  let heads: Int
+  let keyHeads: Int
+  let headWidth: Int
+  let intermediate: Int
+
+  static let all = [
+    BlockShape(name: "stories260k", hidden: 64, heads: 8, keyHeads: 4, headWidth: 8, intermediate: 172),
+    BlockShape(name: "books-7m", hidden: 256, heads: 8, keyHeads: 4, headWidth: 32, intermediate: 768),
+  ]
+
+  func block(using generator: inout SeededGenerator) -> LlamaBlock {
+    func linear(_ name: String, _ rows: Int, _ columns: Int) -> Linear {
+      let weight = Tensor.normal(shape: [rows, columns], using: &generator) * 0.05
+      return Linear(name: name, weight: .dense(weight))
+    }
+    let norm = RMSNorm(weight: Tensor(repeating: 1, shape: [hidden]), epsilon: 1e-5)
+    let attention = Attention(
+      index: 0, heads: heads, keyHeads: keyHeads, window: nil,
+      queries: linear("q", heads * headWidth, hidden), keys: linear("k", keyHeads * headWidth, hidden),
+      values: linear("v", keyHeads * headWidth, hidden),
+      output: linear("o", hidden, heads * headWidth))
+    let feedForward = GatedFeedForward(
+      gate: linear("gate", intermediate, hidden), up: linear("up", intermediate, hidden),
+      down: linear("down", hidden, intermediate))
+    return LlamaBlock(
+      attentionNorm: norm, attention: attention, feedForwardNorm: norm, feedForward: feedForward)
+  }
+
+  /// Seconds of each iteration.
+  func measure(iterations: Int, samples: Int = 32, length: Int = 256) throws -> [Double] {
+    var generator = SeededGenerator(seed: 1)
+    let block = block(using: &generator)
+    let stream = ActivationStream(
+      activations: .normal(shape: [samples * length, hidden], using: &generator), length: length)
+    let rotary = RotaryEmbedding(headWidth: headWidth, theta: 10000, scaling: .none)
+    let (cosine, sine) = rotary.angles(0..<length)
+    let scheme = LayerScheme(weights: WeightScheme(format: try IntegerFormat(bits: 3)))
+    var marks: [ContinuousClock.Instant] = []
+    let problem = BlockProblem(
+      index: 0, block: block,
+      schemes: Dictionary(uniqueKeysWithValues: block.linears.map { ($0.name, scheme) }),
+      original: stream, quantized: stream, targets: stream, training: 0..<samples,
+      heldOut: 0..<1,
+      makeContext: { ForwardContext(batch: $0, length: length, cosine: cosine, sine: sine) },
+      seed: 1, report: { _ in marks.append(.now) })
+    var method = FlexRound()
+    method.iterations = iterations
+    _ = try method.solve(problem)
+    return zip(marks.dropFirst(), marks).map { ($0 - $1) / .seconds(1) }
+  }
+}
+
+let iterations = CommandLine.arguments.dropFirst().compactMap(Int.init).first ?? 100
+print("threads \(Parallelism.threads), kernels \(Kernels.instructionSet), batch 4 × 256")
+for shape in BlockShape.all {
+  let seconds = try shape.measure(iterations: iterations + 10).dropFirst(10).sorted()
+  let median = seconds[seconds.count / 2] * 1000
+  print(
+    "\(shape.name): \(String(format: "%.2f", median)) ms an iteration (median of \(seconds.count), "
+      + "\(String(format: "%.2f", seconds[seconds.count / 20] * 1000)) at the 5th percentile)")
+}
