@@ -1,6 +1,7 @@
 import ArgumentParser
 import HalftoneEvaluation
 import HalftonePipeline
+import HalftoneTokenizers
 
 struct CompareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

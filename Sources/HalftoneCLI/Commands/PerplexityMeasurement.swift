@@ -1,6 +1,7 @@
 import Foundation
 import HalftoneEvaluation
 import HalftonePipeline
+import HalftoneTokenizers
 
 /// Perplexity as the evaluate command measures it, for runs that want it before and after.
 enum PerplexityMeasurement {
