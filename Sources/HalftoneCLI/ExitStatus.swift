@@ -27,7 +27,8 @@ enum ExitStatus: Int32 {
     case let error as PipelineError: self.init(error.code)
     case let error as CheckpointError: self.init(error.code)
     case let error as TokenizerError:
-      self = error.code == .missing ? .missing : error.code == .unreadable ? .inputOutput : .badInput
+      self =
+        error.code == .missing ? .missing : error.code == .unreadable ? .inputOutput : .badInput
     case let error as MappedFileError:
       self = [ENOENT, ENOTDIR].contains(error.reason) ? .missing : .inputOutput
     case is GenerationError: self = .usage

@@ -26,7 +26,8 @@ public enum MarkdownReport {
       lines.append("| \(layer.name) | \(layer.scheme) | \(layer.method) | \(figures) |")
     }
     let warnings =
-      record.warnings + record.layers.flatMap { layer in layer.warnings.map { "\(layer.name): \($0)" } }
+      record.warnings
+      + record.layers.flatMap { layer in layer.warnings.map { "\(layer.name): \($0)" } }
     if !warnings.isEmpty { lines += ["", "Warnings:", ""] + warnings.map { "- \($0)" } }
     return lines.joined(separator: "\n") + "\n"
   }

@@ -39,7 +39,8 @@ struct QuantizeCommand: ParsableCommand {
   @Flag(help: "Replace the model at the output; forget an unfinished run.")
   var overwrite = false
 
-  @Option(help: ArgumentHelp("A text to measure perplexity on before and after.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("A text to measure perplexity on before and after.", valueName: "file"))
   var evaluate: String?
 
   @Option(help: "Tokens per window of --evaluate.")

@@ -7,7 +7,7 @@ public struct ModelConversion: Sendable {
   private let store: any WeightStore
   private let model: String
 
-  /// - Parameter model: the path `store` was opened from, beside which its tokenizer lies.
+  /// Takes the path `store` was opened from, beside which its tokenizer lies, as `model`.
   public init(store: any WeightStore, model: String) {
     self.store = store
     self.model = model

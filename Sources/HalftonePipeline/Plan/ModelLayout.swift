@@ -4,7 +4,7 @@ public import HalftoneLayers
 public struct ModelLayout: Sendable, Equatable {
   /// One linear layer of one block.
   public struct Module: Sendable, Equatable {
-    /// "model.layers.0.self_attn.q_proj"
+    /// In the checkpoint: "model.layers.0.self_attn.q_proj".
     public var name: String
     public var block: Int
     /// Outputs.

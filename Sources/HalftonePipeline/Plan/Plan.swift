@@ -21,9 +21,8 @@ public struct Plan: Sendable {
     public var count: Int { module.rows * module.columns }
   }
 
-  /// Matches a recipe with a model.
+  /// Matches a recipe with a model; `calibration` replaces the recipe's samples and length.
   ///
-  /// - Parameter calibration: what replaces the recipe's samples and length, if given.
   /// - Throws: ``RecipeError`` naming the line of a pattern that matches nothing (unless
   ///   `allowUnmatched`) or of a scheme that a layer or the method cannot have.
   public init(

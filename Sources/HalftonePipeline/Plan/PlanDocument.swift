@@ -17,7 +17,7 @@ public struct PlanDocument: Codable, Equatable, Sendable {
 
   public struct Layer: Codable, Equatable, Sendable {
     public var name: String
-    /// [outputs, inputs]
+    /// Outputs and inputs.
     public var shape: [Int]
     /// nil where the layer stays as it is.
     public var scheme: String?

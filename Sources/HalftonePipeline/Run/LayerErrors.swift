@@ -18,7 +18,7 @@ struct LayerErrors {
     var zeroChannels: [String: Int] = [:]
   }
 
-  /// - Parameter observe: runs the block and shows the inputs of its layers, piece by piece.
+  /// Measures on the inputs that `observe` shows as it runs the block, piece by piece.
   static func measure(
     _ layers: [String: Candidates],
     observe: (_ body: @escaping (_ layer: String, _ input: Tensor) -> Void) -> Void
