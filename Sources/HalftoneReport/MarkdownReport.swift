@@ -25,9 +25,7 @@ public enum MarkdownReport {
         .map(Figures.scientific).joined(separator: " | ")
       lines.append("| \(layer.name) | \(layer.scheme) | \(layer.method) | \(figures) |")
     }
-    let warnings =
-      record.warnings
-      + record.layers.flatMap { layer in layer.warnings.map { "\(layer.name): \($0)" } }
+    let warnings = record.allWarnings
     if !warnings.isEmpty { lines += ["", "Warnings:", ""] + warnings.map { "- \($0)" } }
     return lines.joined(separator: "\n") + "\n"
   }
