@@ -15,5 +15,7 @@ enum Interruption {
         signal(number, SIG_DFL)
       }
     }
+    // A limit on the size of files is then an error of the write, which says what to do.
+    signal(SIGXFSZ, SIG_IGN)
   }
 }

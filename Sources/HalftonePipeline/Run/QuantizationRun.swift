@@ -65,7 +65,9 @@ public struct QuantizationRun {
     let finished = try open(journal, fingerprint, work)
     return try keepingJournal(journal, work) {
       try solveBlocks(work, journal, from: finished)
-      let record = try OutputWriter(run: self, work: work, journal: journal).write()
+      let record = try OutputWriter(
+        run: self, work: work, journal: journal, resumedBlocks: finished
+      ).write()
       try target.publish(journal)
       try journal.remove()
       return record
