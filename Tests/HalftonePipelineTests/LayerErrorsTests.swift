@@ -3,8 +3,8 @@ import HalftoneTensor
 import Testing
 
 @Suite struct LayerErrorsTests {
-  /// W = [[1, 2]], Ŵ = [[1, 1]], X rows [1, 0], [0, 1], [1, 1]: WX = 1, 2, 3; the error 0, 1, 1;
-  /// so (0 + 1 + 1)/(1 + 4 + 9) = 1/7. The second candidate is exact.
+  // W = [[1, 2]], Ŵ = [[1, 1]], X rows [1, 0], [0, 1], [1, 1]: WX = 1, 2, 3; the error 0, 1, 1;
+  // so (0 + 1 + 1)/(1 + 4 + 9) = 1/7. The second candidate is exact.
   @Test func relativeOutputErrorByHand() {
     let weight = Tensor([1, 2], shape: [1, 2])
     let layers = [

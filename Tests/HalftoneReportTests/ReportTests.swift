@@ -22,23 +22,22 @@ import Testing
     ], blocks: [BlockRecord(index: 0, iterations: 0, seconds: 3)])
 
   @Test func keysAreThoseOfTheContract() throws {
-    let object = try JSONSerialization.jsonObject(with: Self.record.json()) as? [String: Any]
+    let parsed = try JSONSerialization.jsonObject(with: Self.record.json())
+    let object = try #require(parsed as? [String: Any])
+    let layers = try #require(object["layers"] as? [[String: Any]])
+    let blocks = try #require(object["blocks"] as? [[String: Any]])
     let keys: Set = [
       "model", "recipe", "seed", "versions", "bits_per_weight", "bytes_before", "bytes_after",
       "seconds", "peak_bytes", "layers", "blocks",
     ]
-    #expect(keys.subtracting(object?.keys.map { $0 } ?? []).isEmpty)
-    let layer = (object?["layers"] as? [[String: Any]])?.first
+    #expect(keys.isSubset(of: Set(object.keys)))
     #expect(
-      Set(layer?.keys.map { $0 } ?? []) == [
+      Set(layers[0].keys) == [
         "name", "scheme", "method", "error_before", "error_after", "error_rtn", "seconds",
         "warnings",
       ])
-    let block = (object?["blocks"] as? [[String: Any]])?.first
     #expect(
-      Set(block?.keys.map { $0 } ?? []) == [
-        "index", "loss_first", "loss_last", "iterations", "seconds",
-      ])
+      Set(blocks[0].keys) == ["index", "loss_first", "loss_last", "iterations", "seconds"])
   }
 
   @Test func jsonReadsBack() throws {
