@@ -19,6 +19,7 @@ func quantizationConfig(_ layouts: [ModuleLayout], tensors: [TensorDescription])
     "global_compression_ratio": .null,
     "ignore": .array(untouched.map { .string($0) }),
     "kv_cache_scheme": .null,
+    "moe_sparsity_config": .null,
     "quant_method": "compressed-tensors",
     "quantization_status": "compressed",
     "sparsity_config": [:],
