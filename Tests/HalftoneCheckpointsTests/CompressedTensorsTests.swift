@@ -105,4 +105,156 @@ import Testing
       }
     }
   }
+<<<<<<< HEAD
+=======
+
+  /// Codes of 3, 5, 6 and 7 bits did not cross words in files written before June 2026.
+  @Test(arguments: [3, 5, 6, 7])
+  func readsTheOlderPacking(bits: Int) throws {
+    let (rows, columns, groups) = (14, 96, 3)
+    let offset = 1 << (bits - 1)
+    let codes = (0..<rows * columns).map { ($0 * 7 + $0 / 5) % (2 * offset) - offset }
+    let zeros = (0..<rows * groups).map { ($0 * 3) % (2 * offset) - offset }
+    let perWord = 32 / bits
+
+    /// One line of codes, so many in a word from its low end.
+    func words(_ line: [Int]) -> [Int32] {
+      stride(from: 0, to: line.count, by: perWord).map { start in
+        line[start..<min(start + perWord, line.count)].enumerated().reduce(Int32(0)) {
+          $0 | Int32(truncatingIfNeeded: ($1.element + offset) << ($1.offset * bits))
+        }
+      }
+    }
+    let packed = (0..<rows).flatMap { words(Array(codes[$0 * columns..<($0 + 1) * columns])) }
+    let lines = (0..<groups).map { group in words((0..<rows).map { zeros[$0 * groups + group] }) }
+    let packedZeros = lines[0].indices.flatMap { word in lines.map { $0[word] } }
+
+    let scratch = try ScratchDirectory()
+    let writer = try SafetensorsWriter(
+      path: scratch.path + "/model.safetensors",
+      tensors: [
+        .init(name: "m.weight_packed", type: .int32, shape: [rows, packed.count / rows]),
+        .init(name: "m.weight_scale", type: .float32, shape: [rows, groups]),
+        .init(name: "m.weight_shape", type: .int64, shape: [2]),
+        .init(name: "m.weight_zero_point", type: .int32, shape: [lines[0].count, groups]),
+      ])
+    try packed.withUnsafeBytes { try writer.write("m.weight_packed", $0) }
+    try writer.write("m.weight_scale", Tensor(repeating: 0.5, shape: [rows, groups]))
+    try [rows, columns].withUnsafeBytes { try writer.write("m.weight_shape", $0) }
+    try packedZeros.withUnsafeBytes { try writer.write("m.weight_zero_point", $0) }
+    try writer.finish()
+    let arguments = """
+      {"num_bits": \(bits), "symmetric": false, "strategy": "group", "group_size": 32}
+      """
+    _ = try scratch.file(
+      "config.json",
+      """
+      {"quantization_config": {"quant_method": "compressed-tensors", "format": "pack-quantized",
+       "config_groups": {"group_0": {"targets": ["re:.*m"], "weights": \(arguments)}}}}
+      """)
+
+    guard case .quantized(let weight) = try Checkpoint(path: scratch.path).linearWeight("m") else {
+      Issue.record("a dense weight came back")
+      return
+    }
+    #expect(weight.codes.float().values == codes.map { Float($0) })
+    #expect(weight.zeroPoints?.values == zeros.map { Float($0) })
+  }
+
+  @Test func refusesWhatTheFormatCannotHold() throws {
+    let scratch = try ScratchDirectory()
+    let template = try Self.template(scratch)
+    let module = "model.layers.0.a"
+    let scheme = try Self.scheme(4, .channel, symmetric: true)
+    let good = try Self.quantized(template, module, scheme)
+    func write(_ weight: QuantizedTensor, scaleType: ElementType = .float32) throws {
+      var options = CompressedTensorsWriter.Options()
+      options.scaleType = scaleType
+      let writer = try CompressedTensorsWriter(
+        output: scratch.path + "/out", template: template,
+        modules: [.init(name: module, weights: scheme)], options: options)
+      try writer.write(module, weight)
+    }
+    func changed(
+      levels: [Tensor]? = nil, zeroPoints: Tensor? = nil, outliers: OutlierSet? = nil
+    ) throws -> QuantizedTensor {
+      try QuantizedTensor(
+        shape: good.shape, format: good.format, codes: good.codes, levels: levels ?? good.levels,
+        zeroPoints: zeroPoints, outliers: outliers)
+    }
+    try write(good)
+    let ones = Tensor(repeating: 1, shape: [10, 1])
+    for weight in [
+      try changed(outliers: OutlierSet(positions: [0], values: [1])),
+      try changed(levels: good.levels + [ones]),
+      try changed(levels: [Tensor(repeating: 1, shape: [10, 3])]),
+      try changed(levels: [Tensor(repeating: .nan, shape: [10, 1])]),
+      try changed(zeroPoints: ones),
+      try Self.quantized(template, module, Self.scheme(3, .channel, symmetric: true)),
+    ] {
+      let found = error { try write(weight) }
+      #expect(found?.code == .malformed)
+      #expect(found?.message.contains(module) == true)
+    }
+    #expect(error { try write(good, scaleType: .bfloat16) }?.message.contains("BF16") == true)
+    #expect(try scratch.entries() == ["template"])
+  }
+
+  @Test func refusesLayersThatAreNotThere() throws {
+    let scratch = try ScratchDirectory()
+    let template = try Self.template(scratch)
+    let scheme = try Self.scheme(4, .channel, symmetric: true)
+    let found = error {
+      _ = try CompressedTensorsWriter(
+        output: scratch.path + "/out", template: template,
+        modules: [.init(name: "lm_head", weights: scheme)])
+    }
+    #expect(found?.code == .missing)
+    #expect(throws: SchemeError.self) {
+      _ = try CompressedTensorsWriter(
+        output: scratch.path + "/out", template: template,
+        modules: [
+          .init(name: "model.layers.0.a", weights: Self.scheme(4, .group(7), symmetric: true))
+        ])
+    }
+    #expect(try scratch.entries() == ["template"])
+  }
+
+  @Test(arguments: [
+    ("re:.*a$", true), ("re:model", true), ("re:layers", false), ("model.layers.0.a", true),
+    ("Linear", true), ("Embedding", false), ("re:model\\.layers\\.\\d+\\.(a|b)$", true),
+  ])
+  func matchesLayersAsTheLibraryDoes(matcher: String, matches: Bool) throws {
+    let scratch = try ScratchDirectory()
+    let template = try Self.template(scratch)
+    var config = template.config
+    let group: JSONValue = ["targets": [.string(matcher)], "weights": ["num_bits": 4]]
+    config["quantization_config"] = [
+      "quant_method": "compressed-tensors", "config_groups": ["group_0": group],
+    ]
+    _ = try scratch.file("template/config.json", config.serialized())
+    let store = try Checkpoint(path: template.path)
+    #expect(try (store.storedScheme("model.layers.0.a") != nil) == matches)
+    #expect(
+      try store.storedScheme("model.layers.0.a")?.weights?.granularity
+        == (matches ? .tensor : nil))
+    config["quantization_config"]?["ignore"] = ["re:.*layers"]
+    _ = try scratch.file("template/config.json", config.serialized())
+    #expect(try Checkpoint(path: template.path).storedScheme("model.layers.0.a") == nil)
+  }
+
+  @Test(arguments: ["re:(a*)*b", "re:(a|a)+b", "re:(", "re:.*.*.*.*.*.*x", "re:(\\w+\\w+){9}!"])
+  func refusesExpressionsThatCouldTakeForever(matcher: String) throws {
+    let scratch = try ScratchDirectory()
+    let template = try Self.template(scratch)
+    let config: JSONValue = [
+      "quantization_config": [
+        "quant_method": "compressed-tensors", "ignore": [.string(matcher)],
+      ]
+    ]
+    _ = try scratch.file("template/config.json", config.serialized())
+    let store = try Checkpoint(path: template.path)
+    #expect(error { _ = try store.storedScheme("a") }?.code == .malformed)
+  }
+>>>>>>> b0077fdff1ccf62e359014d1f887d3cef944f87d
 }

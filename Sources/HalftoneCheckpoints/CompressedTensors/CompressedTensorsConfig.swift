@@ -59,7 +59,14 @@ public struct CompressedTensorsConfig: Sendable {
       }
       if let pattern = ModulePattern.expression(matcher) {
         guard ModulePattern.isValid(pattern) else {
+<<<<<<< HEAD
           throw CheckpointError(.malformed, "\(place): \"\(matcher)\" is no regular expression")
+=======
+          throw CheckpointError(
+            .malformed,
+            "\(place): \"\(matcher)\" is no regular expression that is supported: "
+              + "repeat no groups, and at most five times a character")
+>>>>>>> b0077fdff1ccf62e359014d1f887d3cef944f87d
         }
       }
       result.append(matcher)
@@ -83,6 +90,7 @@ public struct CompressedTensorsConfig: Sendable {
   }
 }
 
+<<<<<<< HEAD
 /// The matchers of compressed-tensors: a module's name, `re:` and an expression, or a class.
 enum ModulePattern {
   /// The expression of a matcher that has one.
@@ -106,6 +114,8 @@ enum ModulePattern {
   }
 }
 
+=======
+>>>>>>> b0077fdff1ccf62e359014d1f887d3cef944f87d
 /// How one kind of tensor is quantized.
 public struct QuantizationArguments: Sendable, Equatable {
   public let bits: Int

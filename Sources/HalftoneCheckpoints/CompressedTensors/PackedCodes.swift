@@ -33,6 +33,7 @@ enum PackedCodes {
     }
   }
 
+<<<<<<< HEAD
   /// The inverse of ``pack(_:bits:)`` for `words` [rows, n] in either layout; nil if n fits neither.
   ///
   /// Where n is the same for both, which takes short rows, the dense layout is meant.
@@ -46,6 +47,28 @@ enum PackedCodes {
     } else {
       return nil
     }
+=======
+  enum Layout {
+    case dense, separate
+  }
+
+  /// The layout in which `columns` codes take so many words; nil if they do in neither.
+  ///
+  /// Short rows may take as many in both; then it is the `preferred` one.
+  static func layout(
+    words: Int, columns: Int, bits: Int, preferred: Layout = .dense
+  ) -> Layout? {
+    let isDense = words == denseWords(columns, bits: bits)
+    let isSeparate = words == separateWords(columns, bits: bits)
+    if isDense && isSeparate { return preferred }
+    return isDense ? .dense : isSeparate ? .separate : nil
+  }
+
+  /// The inverse of ``pack(_:bits:)`` for `words` [rows, n], n as `layout` has it.
+  static func unpack(_ words: Tensor, columns: Int, bits: Int, _ layout: Layout) -> Tensor {
+    let (rows, count) = (words.rows, words.columns)
+    let perWord = layout == .dense ? columns : 32 / bits
+>>>>>>> b0077fdff1ccf62e359014d1f887d3cef944f87d
     return words.withBytes { bytes in
       Tensor(shape: [rows, columns], elementType: .int8) { out in
         let codes = out.bindMemory(to: Int8.self)
