@@ -27,7 +27,9 @@ public final class KeyValueCache {
   }
 
   /// Appends the rows of `newKeys` and `newValues` [positions, keyHeads·d] for `layer` and returns
-  /// all rows so far. There must be room: see ``reserve(_:)``.
+  /// all rows so far.
+  ///
+  /// There must be room: see ``reserve(_:)``.
   public func append(layer: Int, _ newKeys: Tensor, _ newValues: Tensor) -> (Tensor, Tensor) {
     let buffers =
       layers[layer]

@@ -56,7 +56,7 @@ public struct Linear: Sendable {
     self.inputs = inputs
   }
 
-  /// x [tokens, in] to [tokens, out]. `observe` sees x before its quantizer.
+  /// From x [tokens, in] to [tokens, out]; `observe` sees x before its quantizer.
   public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
     context.observe?(name, x)
     let y = (inputs?(x) ?? x).linear(weight.dense())

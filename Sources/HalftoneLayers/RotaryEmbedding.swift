@@ -16,9 +16,7 @@ public struct RotaryEmbedding: Sendable, Equatable {
   /// One angle per position for each of the headWidth/2 pairs.
   public let frequencies: [Float]
 
-  /// - Parameters:
-  ///   - headWidth: the even width d of one head.
-  ///   - theta: the base θ.
+  /// The angles for heads of the even width `headWidth` with base `theta`.
   public init(headWidth: Int, theta: Double, scaling: RotaryScaling = .none) {
     precondition(headWidth > 0 && headWidth % 2 == 0 && theta > 0)
     frequencies = (0..<headWidth / 2).map { i in

@@ -27,7 +27,7 @@ import Testing
     return try model.logits(hidden)
   }
 
-  /// max |a − b| / max |b|
+  /// The largest |a − b| by the largest |b|.
   static func distance(_ a: [Float], _ b: [Float]) -> Float {
     #expect(a.count == b.count)
     let largest = b.reduce(0) { max($0, abs($1)) }

@@ -26,11 +26,22 @@ public struct StoredWeights: WeightSource {
       .filter { changes[$0.key].map { $0 != nil } ?? true }
   }
 
+  private init(tensors: [String: Tensor]) { self.tensors = tensors }
+
+  /// The same source with every tensor changed.
+  public func mapped(_ change: (Tensor) -> Tensor) -> StoredWeights {
+    StoredWeights(tensors: tensors.mapValues(change))
+  }
+
   private static func read(_ file: String) throws -> [String: Tensor] {
     struct Entry: Decodable {
       let dtype: String
       let shape: [Int]
-      let data_offsets: [Int]  // swift-format-ignore: AlwaysUseLowerCamelCase
+      let range: [Int]
+      enum CodingKeys: String, CodingKey {
+        case dtype, shape
+        case range = "data_offsets"
+      }
     }
     let mapped = try MappedFile(path: file)
     let length = Int(mapped.bytes.loadUnaligned(as: UInt64.self))
@@ -43,7 +54,7 @@ public struct StoredWeights: WeightSource {
     return try entries.mapValues { entry in
       guard let type = ElementType(rawValue: entry.dtype) else { throw Missing(entry.dtype) }
       return Tensor(
-        mapping: mapped, offset: 8 + length + entry.data_offsets[0], elementType: type,
+        mapping: mapped, offset: 8 + length + entry.range[0], elementType: type,
         shape: entry.shape)
     }
   }
@@ -65,14 +76,5 @@ public struct StoredWeights: WeightSource {
   public struct Missing: Error, Equatable {
     public let name: String
     init(_ name: String) { self.name = name }
-  }
-}
-
-/// Where the repository keeps what tests read.
-public enum Repository {
-  /// The absolute path of a file or folder, named from the root of the repository.
-  public static func path(_ relative: String, from file: String = #filePath) -> String {
-    URL(fileURLWithPath: file).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent().appendingPathComponent(relative).path
   }
 }
