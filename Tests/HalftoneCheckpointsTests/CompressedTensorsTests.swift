@@ -105,8 +105,6 @@ import Testing
       }
     }
   }
-<<<<<<< HEAD
-=======
 
   /// Codes of 3, 5, 6 and 7 bits did not cross words in files written before June 2026.
   @Test(arguments: [3, 5, 6, 7])
@@ -256,5 +254,4 @@ import Testing
     let store = try Checkpoint(path: template.path)
     #expect(error { _ = try store.storedScheme("a") }?.code == .malformed)
   }
->>>>>>> b0077fdff1ccf62e359014d1f887d3cef944f87d
 }

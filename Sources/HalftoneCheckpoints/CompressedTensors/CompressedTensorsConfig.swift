@@ -59,14 +59,10 @@ public struct CompressedTensorsConfig: Sendable {
       }
       if let pattern = ModulePattern.expression(matcher) {
         guard ModulePattern.isValid(pattern) else {
-<<<<<<< HEAD
-          throw CheckpointError(.malformed, "\(place): \"\(matcher)\" is no regular expression")
-=======
           throw CheckpointError(
             .malformed,
             "\(place): \"\(matcher)\" is no regular expression that is supported: "
               + "repeat no groups, and at most five times a character")
->>>>>>> b0077fdff1ccf62e359014d1f887d3cef944f87d
         }
       }
       result.append(matcher)
@@ -90,32 +86,6 @@ public struct CompressedTensorsConfig: Sendable {
   }
 }
 
-<<<<<<< HEAD
-/// The matchers of compressed-tensors: a module's name, `re:` and an expression, or a class.
-enum ModulePattern {
-  /// The expression of a matcher that has one.
-  static func expression(_ matcher: String) -> String? {
-    matcher.hasPrefix("re:") ? String(matcher.dropFirst(3)) : nil
-  }
-
-  static func isValid(_ expression: String) -> Bool {
-    expression.utf8.count <= 1024 && (try? Regex<AnyRegexOutput>(expression)) != nil
-  }
-
-  /// 0 for a name, 1 for an expression, 2 for the class of linear layers; nil without a match.
-  static func rank(_ matcher: String, _ module: String) -> Int? {
-    if matcher == module { return 0 }
-    if let expression = expression(matcher) {
-      // Anchored at the start only, as Python's re.match.
-      let match = try? Regex<AnyRegexOutput>(expression).prefixMatch(in: module)
-      return match == nil ? nil : 1
-    }
-    return matcher == "Linear" || matcher == "Module" ? 2 : nil
-  }
-}
-
-=======
->>>>>>> b0077fdff1ccf62e359014d1f887d3cef944f87d
 /// How one kind of tensor is quantized.
 public struct QuantizationArguments: Sendable, Equatable {
   public let bits: Int

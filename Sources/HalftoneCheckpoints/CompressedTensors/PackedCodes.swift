@@ -33,21 +33,6 @@ enum PackedCodes {
     }
   }
 
-<<<<<<< HEAD
-  /// The inverse of ``pack(_:bits:)`` for `words` [rows, n] in either layout; nil if n fits neither.
-  ///
-  /// Where n is the same for both, which takes short rows, the dense layout is meant.
-  static func unpack(_ words: Tensor, columns: Int, bits: Int) -> Tensor? {
-    let (rows, count) = (words.rows, words.columns)
-    let perWord: Int
-    if count == denseWords(columns, bits: bits) {
-      perWord = columns
-    } else if count == separateWords(columns, bits: bits) {
-      perWord = 32 / bits
-    } else {
-      return nil
-    }
-=======
   enum Layout {
     case dense, separate
   }
@@ -68,7 +53,6 @@ enum PackedCodes {
   static func unpack(_ words: Tensor, columns: Int, bits: Int, _ layout: Layout) -> Tensor {
     let (rows, count) = (words.rows, words.columns)
     let perWord = layout == .dense ? columns : 32 / bits
->>>>>>> b0077fdff1ccf62e359014d1f887d3cef944f87d
     return words.withBytes { bytes in
       Tensor(shape: [rows, columns], elementType: .int8) { out in
         let codes = out.bindMemory(to: Int8.self)

@@ -19,10 +19,7 @@ func quantizationConfig(_ layouts: [ModuleLayout], tensors: [TensorDescription])
     "global_compression_ratio": .null,
     "ignore": .array(untouched.map { .string($0) }),
     "kv_cache_scheme": .null,
-<<<<<<< HEAD
-=======
     "moe_sparsity_config": .null,
->>>>>>> b0077fdff1ccf62e359014d1f887d3cef944f87d
     "quant_method": "compressed-tensors",
     "quantization_status": "compressed",
     "sparsity_config": [:],
