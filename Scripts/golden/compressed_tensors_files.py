@@ -13,6 +13,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+# tokenizers.py in this script's own folder would shadow the package.
+OWN = Path(__file__).resolve().parent
+sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != OWN]
+
 import torch
 from compressed_tensors.compressors import ModelCompressor
 from compressed_tensors.quantization import (
