@@ -74,7 +74,8 @@ let iterations = arguments.first ?? 100
 if arguments.count > 1 { Parallelism.threads = arguments[1] }
 print(BLASLibrary.description)
 print("threads \(Parallelism.threads), kernels \(Kernels.instructionSet), batch 4 × 256")
-for shape in BlockShape.all {
+let chosen = CommandLine.arguments.last
+for shape in BlockShape.all where !BlockShape.all.contains { $0.name == chosen } || shape.name == chosen {
   let start = processorSeconds()
   let seconds = try shape.measure(iterations: iterations + 10).dropFirst(10).sorted()
   let median = seconds[seconds.count / 2] * 1000
