@@ -57,6 +57,11 @@ public final class SafetensorsFile: Sendable {
     }
   }
 
+  /// Gives back the memory that reading the tensor `name` took; it stays valid.
+  public func evict(_ name: String) {
+    if let entry = entries[name] { file.evict(entry.range) }
+  }
+
   private func entry(_ name: String) throws(CheckpointError) -> SafetensorsHeader.Entry {
     guard let entry = entries[name] else {
       throw CheckpointError(.missing, "\(path): no tensor \(name)")
