@@ -75,34 +75,39 @@ import Testing
     for (index, granularity) in Self.granularities.enumerated() {
       for (other, input) in inputs.enumerated() {
         let scheme = try Self.scheme(bits, granularity, symmetric: symmetric)
-        let output = scratch.path + "/out-\(index)-\(other)"
-        let modules = ["model.layers.0.a", "model.layers.0.b"]
-        let writer = try CompressedTensorsWriter(
-          output: output, template: template,
-          modules: modules.map { .init(name: $0, weights: scheme, inputs: input) })
-        var expected: [String: QuantizedTensor] = [:]
-        for module in modules {
-          let weight = try Self.quantized(template, module, scheme)
-          expected[module] = weight
-          try writer.write(module, weight, inputs: (scale: 0.125, zeroPoint: -3))
-        }
-        try writer.finish()
-
-        let written = try Checkpoint(path: output)
-        for module in modules {
-          try Self.expectEqual(
-            written.linearWeight(module), #require(expected[module]))
-          let stored = try written.storedInputScheme(module)
-          switch input {
-          case let input? where input.dynamic: #expect(stored == .dynamic(input))
-          case let input?: #expect(stored == .fixed(input, scale: 0.125, zeroPoint: -3))
-          case nil: #expect(stored == nil)
-          }
-        }
-        for name in ["model.layers.0.a.bias", "model.embed_tokens.weight", "model.norm.weight"] {
-          #expect(try written.bytes(of: name) == template.bytes(of: name))
-        }
+        try expectRoundTrip(template, scheme, input, scratch.path + "/out-\(index)-\(other)")
       }
+    }
+  }
+
+  private func expectRoundTrip(
+    _ template: Checkpoint, _ scheme: WeightScheme, _ input: InputScheme?, _ output: String
+  ) throws {
+    let modules = ["model.layers.0.a", "model.layers.0.b"]
+    let writer = try CompressedTensorsWriter(
+      output: output, template: template,
+      modules: modules.map { .init(name: $0, weights: scheme, inputs: input) })
+    var expected: [String: QuantizedTensor] = [:]
+    for module in modules {
+      let weight = try Self.quantized(template, module, scheme)
+      expected[module] = weight
+      try writer.write(module, weight, inputs: (scale: 0.125, zeroPoint: -3))
+    }
+    try writer.finish()
+
+    let written = try Checkpoint(path: output)
+    for module in modules {
+      try Self.expectEqual(
+        written.linearWeight(module), #require(expected[module]))
+      let stored = try written.storedInputScheme(module)
+      switch input {
+      case let input? where input.dynamic: #expect(stored == .dynamic(input))
+      case let input?: #expect(stored == .fixed(input, scale: 0.125, zeroPoint: -3))
+      case nil: #expect(stored == nil)
+      }
+    }
+    for name in ["model.layers.0.a.bias", "model.embed_tokens.weight", "model.norm.weight"] {
+      #expect(try written.bytes(of: name) == template.bytes(of: name))
     }
   }
 
@@ -128,18 +133,32 @@ import Testing
     let packedZeros = lines[0].indices.flatMap { word in lines.map { $0[word] } }
 
     let scratch = try ScratchDirectory()
+    try writeLayer(scratch, bits, packed, packedZeros, shape: [rows, columns], groups: groups)
+    guard case .quantized(let weight) = try Checkpoint(path: scratch.path).linearWeight("m") else {
+      Issue.record("a dense weight came back")
+      return
+    }
+    #expect(weight.codes.float().values == codes.map { Float($0) })
+    #expect(weight.zeroPoints?.values == zeros.map { Float($0) })
+  }
+
+  /// A checkpoint of one layer `m` with scales 0.5 and these words.
+  private func writeLayer(
+    _ scratch: ScratchDirectory, _ bits: Int, _ packed: [Int32], _ zeros: [Int32], shape: [Int],
+    groups: Int
+  ) throws {
     let writer = try SafetensorsWriter(
       path: scratch.path + "/model.safetensors",
       tensors: [
-        .init(name: "m.weight_packed", type: .int32, shape: [rows, packed.count / rows]),
-        .init(name: "m.weight_scale", type: .float32, shape: [rows, groups]),
+        .init(name: "m.weight_packed", type: .int32, shape: [shape[0], packed.count / shape[0]]),
+        .init(name: "m.weight_scale", type: .float32, shape: [shape[0], groups]),
         .init(name: "m.weight_shape", type: .int64, shape: [2]),
-        .init(name: "m.weight_zero_point", type: .int32, shape: [lines[0].count, groups]),
+        .init(name: "m.weight_zero_point", type: .int32, shape: [zeros.count / groups, groups]),
       ])
     try packed.withUnsafeBytes { try writer.write("m.weight_packed", $0) }
-    try writer.write("m.weight_scale", Tensor(repeating: 0.5, shape: [rows, groups]))
-    try [rows, columns].withUnsafeBytes { try writer.write("m.weight_shape", $0) }
-    try packedZeros.withUnsafeBytes { try writer.write("m.weight_zero_point", $0) }
+    try writer.write("m.weight_scale", Tensor(repeating: 0.5, shape: [shape[0], groups]))
+    try shape.withUnsafeBytes { try writer.write("m.weight_shape", $0) }
+    try zeros.withUnsafeBytes { try writer.write("m.weight_zero_point", $0) }
     try writer.finish()
     let arguments = """
       {"num_bits": \(bits), "symmetric": false, "strategy": "group", "group_size": 32}
@@ -150,13 +169,6 @@ import Testing
       {"quantization_config": {"quant_method": "compressed-tensors", "format": "pack-quantized",
        "config_groups": {"group_0": {"targets": ["re:.*m"], "weights": \(arguments)}}}}
       """)
-
-    guard case .quantized(let weight) = try Checkpoint(path: scratch.path).linearWeight("m") else {
-      Issue.record("a dense weight came back")
-      return
-    }
-    #expect(weight.codes.float().values == codes.map { Float($0) })
-    #expect(weight.zeroPoints?.values == zeros.map { Float($0) })
   }
 
   @Test func refusesWhatTheFormatCannotHold() throws {
