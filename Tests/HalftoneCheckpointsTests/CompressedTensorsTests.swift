@@ -210,6 +210,55 @@ import Testing
     #expect(try scratch.entries() == ["template"])
   }
 
+  /// Two schemes over a llama2.c model: groups name their layers, and formats differ.
+  @Test func severalSchemesOverAnotherKindOfFile() throws {
+    let scratch = try ScratchDirectory()
+    let template = try Llama2CCheckpoint(
+      path: resource("models/stories260k/llama2c/stories260K.bin"))
+    let inputs = InputScheme(
+      format: try IntegerFormat(bits: 8), granularity: .token, symmetric: true, dynamic: true)
+    let layer = "model.layers.0."
+    var options = CompressedTensorsWriter.Options()
+    options.packsWithInputs = true
+    let modules: [CompressedTensorsWriter.Module] = [
+      .init(
+        name: layer + "mlp.up_proj", weights: try Self.scheme(4, .channel, symmetric: true),
+        inputs: inputs),
+      .init(
+        name: layer + "self_attn.q_proj", weights: try Self.scheme(8, .tensor, symmetric: true),
+        inputs: inputs),
+      .init(
+        name: layer + "self_attn.k_proj", weights: try Self.scheme(4, .channel, symmetric: true),
+        inputs: inputs),
+    ]
+    let writer = try CompressedTensorsWriter(
+      output: scratch.path + "/out", template: template, modules: modules, options: options)
+    var expected: [String: QuantizedTensor] = [:]
+    for module in modules {
+      let weight = try template.tensor(module.name + ".weight")
+      let codes = try module.weights.grids(for: weight)
+        .quantize(weight, format: module.weights.format)
+      expected[module.name] = codes
+      try writer.write(module.name, codes)
+    }
+    try writer.finish()
+
+    let store = try Checkpoint(path: scratch.path + "/out")
+    for (name, weight) in expected { try Self.expectEqual(store.linearWeight(name), weight) }
+    let written = try #require(try store.quantizationConfig())
+    #expect(written.format == "mixed-precision")
+    #expect(written.groups.map(\.format) == ["pack-quantized", "int-quantized"])
+    #expect(
+      written.groups.map(\.targets) == [
+        [layer + "mlp.up_proj", layer + "self_attn.k_proj"], [layer + "self_attn.q_proj"],
+      ])
+    #expect(written.ignore.contains(layer + "self_attn.v_proj"))
+    #expect(!written.ignore.contains("model.embed_tokens"))
+    #expect(store.config["model_type"]?.string == "llama")
+    let kept = layer + "self_attn.v_proj.weight"
+    #expect(try store.bytes(of: kept) == template.bytes(of: kept))
+  }
+
   @Test func refusesLayersThatAreNotThere() throws {
     let scratch = try ScratchDirectory()
     let template = try Self.template(scratch)
