@@ -33,7 +33,7 @@ public protocol WeightStore: Sendable {
   /// The weight of the linear layer `module`, dense or quantized.
   func linearWeight(_ module: String) throws -> StoredWeight
 
-  /// How the inputs of the linear layer `module` are quantized when it runs; nil where they are not.
+  /// How the inputs of the linear layer `module` are quantized when it runs; nil where not at all.
   func storedInputScheme(_ module: String) throws -> StoredInputs?
 }
 

@@ -12,7 +12,7 @@ public final class SafetensorsFile: Sendable {
 
   /// Maps the file at `path` and checks its header completely.
   ///
-  /// - Throws: `CheckpointError`, `.missing` without a readable file, `.malformed` for a bad header.
+  /// - Throws: `CheckpointError`, `.missing` without a file, `.malformed` for a bad header.
   public init(path: String) throws(CheckpointError) {
     file = try mapped(path)
     self.path = path
