@@ -29,7 +29,10 @@ import Testing
     let scratch = try ScratchDirectory()
     let store = try Checkpoint(path: sharded(scratch))
     #expect(store.names == ["a", "b"])
-    #expect(try store.tensor("b").values == [1, 2])
+    let tensor = try store.tensor("b")
+    #expect(tensor.values == [1, 2])
+    store.evict("b")
+    #expect(tensor.values == [1, 2])
     #expect(try store.byteCount() == 16)
     #expect(store.sideFiles.isEmpty)
   }

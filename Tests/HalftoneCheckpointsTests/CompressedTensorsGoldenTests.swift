@@ -4,7 +4,7 @@ import HalftoneSchemes
 import HalftoneTensor
 import Testing
 
-/// Checkpoints that the compressed-tensors library wrote (`Scripts/golden`), read and written again.
+/// Checkpoints of the compressed-tensors library (`Scripts/golden`), read and written again.
 @Suite struct CompressedTensorsGoldenTests {
   static let cases = [
     "mixed-w4-w8", "w2-channel-symmetric", "w3-channel-symmetric", "w3-group32-asymmetric",

@@ -75,34 +75,39 @@ import Testing
     for (index, granularity) in Self.granularities.enumerated() {
       for (other, input) in inputs.enumerated() {
         let scheme = try Self.scheme(bits, granularity, symmetric: symmetric)
-        let output = scratch.path + "/out-\(index)-\(other)"
-        let modules = ["model.layers.0.a", "model.layers.0.b"]
-        let writer = try CompressedTensorsWriter(
-          output: output, template: template,
-          modules: modules.map { .init(name: $0, weights: scheme, inputs: input) })
-        var expected: [String: QuantizedTensor] = [:]
-        for module in modules {
-          let weight = try Self.quantized(template, module, scheme)
-          expected[module] = weight
-          try writer.write(module, weight, inputs: (scale: 0.125, zeroPoint: -3))
-        }
-        try writer.finish()
-
-        let written = try Checkpoint(path: output)
-        for module in modules {
-          try Self.expectEqual(
-            written.linearWeight(module), #require(expected[module]))
-          let stored = try written.storedInputScheme(module)
-          switch input {
-          case let input? where input.dynamic: #expect(stored == .dynamic(input))
-          case let input?: #expect(stored == .fixed(input, scale: 0.125, zeroPoint: -3))
-          case nil: #expect(stored == nil)
-          }
-        }
-        for name in ["model.layers.0.a.bias", "model.embed_tokens.weight", "model.norm.weight"] {
-          #expect(try written.bytes(of: name) == template.bytes(of: name))
-        }
+        try expectRoundTrip(template, scheme, input, scratch.path + "/out-\(index)-\(other)")
       }
+    }
+  }
+
+  private func expectRoundTrip(
+    _ template: Checkpoint, _ scheme: WeightScheme, _ input: InputScheme?, _ output: String
+  ) throws {
+    let modules = ["model.layers.0.a", "model.layers.0.b"]
+    let writer = try CompressedTensorsWriter(
+      output: output, template: template,
+      modules: modules.map { .init(name: $0, weights: scheme, inputs: input) })
+    var expected: [String: QuantizedTensor] = [:]
+    for module in modules {
+      let weight = try Self.quantized(template, module, scheme)
+      expected[module] = weight
+      try writer.write(module, weight, inputs: (scale: 0.125, zeroPoint: -3))
+    }
+    try writer.finish()
+
+    let written = try Checkpoint(path: output)
+    for module in modules {
+      try Self.expectEqual(
+        written.linearWeight(module), #require(expected[module]))
+      let stored = try written.storedInputScheme(module)
+      switch input {
+      case let input? where input.dynamic: #expect(stored == .dynamic(input))
+      case let input?: #expect(stored == .fixed(input, scale: 0.125, zeroPoint: -3))
+      case nil: #expect(stored == nil)
+      }
+    }
+    for name in ["model.layers.0.a.bias", "model.embed_tokens.weight", "model.norm.weight"] {
+      #expect(try written.bytes(of: name) == template.bytes(of: name))
     }
   }
 
@@ -128,18 +133,32 @@ import Testing
     let packedZeros = lines[0].indices.flatMap { word in lines.map { $0[word] } }
 
     let scratch = try ScratchDirectory()
+    try writeLayer(scratch, bits, packed, packedZeros, shape: [rows, columns], groups: groups)
+    guard case .quantized(let weight) = try Checkpoint(path: scratch.path).linearWeight("m") else {
+      Issue.record("a dense weight came back")
+      return
+    }
+    #expect(weight.codes.float().values == codes.map { Float($0) })
+    #expect(weight.zeroPoints?.values == zeros.map { Float($0) })
+  }
+
+  /// A checkpoint of one layer `m` with scales 0.5 and these words.
+  private func writeLayer(
+    _ scratch: ScratchDirectory, _ bits: Int, _ packed: [Int32], _ zeros: [Int32], shape: [Int],
+    groups: Int
+  ) throws {
     let writer = try SafetensorsWriter(
       path: scratch.path + "/model.safetensors",
       tensors: [
-        .init(name: "m.weight_packed", type: .int32, shape: [rows, packed.count / rows]),
-        .init(name: "m.weight_scale", type: .float32, shape: [rows, groups]),
+        .init(name: "m.weight_packed", type: .int32, shape: [shape[0], packed.count / shape[0]]),
+        .init(name: "m.weight_scale", type: .float32, shape: [shape[0], groups]),
         .init(name: "m.weight_shape", type: .int64, shape: [2]),
-        .init(name: "m.weight_zero_point", type: .int32, shape: [lines[0].count, groups]),
+        .init(name: "m.weight_zero_point", type: .int32, shape: [zeros.count / groups, groups]),
       ])
     try packed.withUnsafeBytes { try writer.write("m.weight_packed", $0) }
-    try writer.write("m.weight_scale", Tensor(repeating: 0.5, shape: [rows, groups]))
-    try [rows, columns].withUnsafeBytes { try writer.write("m.weight_shape", $0) }
-    try packedZeros.withUnsafeBytes { try writer.write("m.weight_zero_point", $0) }
+    try writer.write("m.weight_scale", Tensor(repeating: 0.5, shape: [shape[0], groups]))
+    try shape.withUnsafeBytes { try writer.write("m.weight_shape", $0) }
+    try zeros.withUnsafeBytes { try writer.write("m.weight_zero_point", $0) }
     try writer.finish()
     let arguments = """
       {"num_bits": \(bits), "symmetric": false, "strategy": "group", "group_size": 32}
@@ -150,13 +169,6 @@ import Testing
       {"quantization_config": {"quant_method": "compressed-tensors", "format": "pack-quantized",
        "config_groups": {"group_0": {"targets": ["re:.*m"], "weights": \(arguments)}}}}
       """)
-
-    guard case .quantized(let weight) = try Checkpoint(path: scratch.path).linearWeight("m") else {
-      Issue.record("a dense weight came back")
-      return
-    }
-    #expect(weight.codes.float().values == codes.map { Float($0) })
-    #expect(weight.zeroPoints?.values == zeros.map { Float($0) })
   }
 
   @Test func refusesWhatTheFormatCannotHold() throws {
@@ -196,6 +208,55 @@ import Testing
     }
     #expect(error { try write(good, scaleType: .bfloat16) }?.message.contains("BF16") == true)
     #expect(try scratch.entries() == ["template"])
+  }
+
+  /// Two schemes over a llama2.c model: groups name their layers, and formats differ.
+  @Test func severalSchemesOverAnotherKindOfFile() throws {
+    let scratch = try ScratchDirectory()
+    let template = try Llama2CCheckpoint(
+      path: resource("models/stories260k/llama2c/stories260K.bin"))
+    let inputs = InputScheme(
+      format: try IntegerFormat(bits: 8), granularity: .token, symmetric: true, dynamic: true)
+    let layer = "model.layers.0."
+    var options = CompressedTensorsWriter.Options()
+    options.packsWithInputs = true
+    let modules: [CompressedTensorsWriter.Module] = [
+      .init(
+        name: layer + "mlp.up_proj", weights: try Self.scheme(4, .channel, symmetric: true),
+        inputs: inputs),
+      .init(
+        name: layer + "self_attn.q_proj", weights: try Self.scheme(8, .tensor, symmetric: true),
+        inputs: inputs),
+      .init(
+        name: layer + "self_attn.k_proj", weights: try Self.scheme(4, .channel, symmetric: true),
+        inputs: inputs),
+    ]
+    let writer = try CompressedTensorsWriter(
+      output: scratch.path + "/out", template: template, modules: modules, options: options)
+    var expected: [String: QuantizedTensor] = [:]
+    for module in modules {
+      let weight = try template.tensor(module.name + ".weight")
+      let codes = try module.weights.grids(for: weight)
+        .quantize(weight, format: module.weights.format)
+      expected[module.name] = codes
+      try writer.write(module.name, codes)
+    }
+    try writer.finish()
+
+    let store = try Checkpoint(path: scratch.path + "/out")
+    for (name, weight) in expected { try Self.expectEqual(store.linearWeight(name), weight) }
+    let written = try #require(try store.quantizationConfig())
+    #expect(written.format == "mixed-precision")
+    #expect(written.groups.map(\.format) == ["pack-quantized", "int-quantized"])
+    #expect(
+      written.groups.map(\.targets) == [
+        [layer + "mlp.up_proj", layer + "self_attn.k_proj"], [layer + "self_attn.q_proj"],
+      ])
+    #expect(written.ignore.contains(layer + "self_attn.v_proj"))
+    #expect(!written.ignore.contains("model.embed_tokens"))
+    #expect(store.config["model_type"]?.string == "llama")
+    let kept = layer + "self_attn.v_proj.weight"
+    #expect(try store.bytes(of: kept) == template.bytes(of: kept))
   }
 
   @Test func refusesLayersThatAreNotThere() throws {
