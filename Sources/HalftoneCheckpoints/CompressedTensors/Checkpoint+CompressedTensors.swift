@@ -1,0 +1,186 @@
+public import HalftoneSchemes
+import HalftoneTensor
+
+extension Checkpoint {
+  public func linearWeight(_ module: String) throws -> StoredWeight {
+    let stored = module + ".weight"
+    let isPacked = contains(module + ".weight_packed")
+    let isInteger = try !isPacked && contains(stored) && storedType(of: stored) == .int8
+    guard isPacked || isInteger else { return .dense(try tensor(stored)) }
+    guard let arguments = try quantizationConfig()?.group(of: module)?.weights else {
+      throw CheckpointError(
+        .malformed,
+        "\(path): \(module) holds quantized codes, but quantization_config says nothing of it")
+    }
+    let scheme = try arguments.weightScheme("\(path): \(module)")
+    let (codes, layout) =
+      try isPacked
+      ? packedCodes(module, bits: scheme.format.bits)
+      : (integerCodes(stored, scheme.format), .dense)
+    let scales = try scales(module, scheme, codes.shape)
+    let zeros = try zeroPoints(module, scheme.format.bits, scales.shape, layout)
+    try checkColumnOrder(module, scheme, columns: codes.columns)
+    return .quantized(
+      try QuantizedTensor(
+        shape: codes.shape, format: scheme.format, codes: codes, levels: [scales],
+        zeroPoints: zeros))
+  }
+
+  public func storedInputScheme(_ module: String) throws -> StoredInputs? {
+    let place = "\(path): \(module): input_activations"
+    guard let arguments = try quantizationConfig()?.group(of: module)?.inputs else { return nil }
+    let scheme = try arguments.inputScheme(place)
+    if scheme.dynamic { return .dynamic(scheme) }
+    guard let scale = try number(module + ".input_scale"), scale.isFinite, scale > 0 else {
+      throw CheckpointError(.malformed, "\(place): input_scale is missing or not above 0")
+    }
+    return .fixed(
+      scheme, scale: scale, zeroPoint: try number(module + ".input_zero_point") ?? 0)
+  }
+
+  /// How the linear layer `module` is quantized; nil where it is not.
+  public func storedScheme(_ module: String) throws(CheckpointError) -> LayerScheme? {
+    guard let group = try quantizationConfig()?.group(of: module) else { return nil }
+    return LayerScheme(
+      weights: try group.weights?.weightScheme("\(path): \(module): weights"),
+      inputs: try group.inputs?.inputScheme("\(path): \(module): input_activations"))
+  }
+
+  /// The one number of a tensor of one element; nil where there is no such tensor.
+  private func number(_ name: String) throws -> Float? {
+    guard contains(name) else { return nil }
+    let tensor = try tensor(name)
+    guard tensor.count == 1 else {
+      throw CheckpointError(.malformed, "\(path): \(name) has shape \(tensor.shape), not [1]")
+    }
+    return tensor.float().scalar
+  }
+
+  private func packedCodes(
+    _ module: String, bits: Int
+  ) throws -> (Tensor, PackedCodes.Layout) {
+    let name = module + ".weight_packed"
+    let words = try tensor(name)
+    guard words.elementType == .int32, words.shape.count == 2 else {
+      throw CheckpointError(.malformed, "\(path): \(name) is not an I32 matrix")
+    }
+    let shape = try originalShape(module)
+    guard shape[0] == words.rows, !shape.contains(0),
+      let layout = PackedCodes.layout(words: words.columns, columns: shape[1], bits: bits)
+    else {
+      throw CheckpointError(
+        .malformed,
+        "\(path): \(name) \(words.shape) does not hold \(bits)-bit codes of a matrix \(shape)")
+    }
+    return (PackedCodes.unpack(words, columns: shape[1], bits: bits, layout), layout)
+  }
+
+  private func originalShape(_ module: String) throws -> [Int] {
+    let name = module + ".weight_shape"
+    let description = try description(of: name)
+    guard description.shape == [2], [.int64, .int32].contains(description.type) else {
+      throw CheckpointError(.malformed, "\(path): \(name) is not two integers")
+    }
+    let shape = try withBytes(of: name) { bytes in
+      (0..<2).map {
+        description.type == .int64
+          ? Int(bytes.loadUnaligned(fromByteOffset: 8 * $0, as: Int64.self))
+          : Int(bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self))
+      }
+    }
+    // A row of 2^31 columns is far beyond any layer, and keeps the products below in range.
+    guard shape.allSatisfy({ (0..<1 << 31).contains($0) }) else {
+      throw CheckpointError(.malformed, "\(path): \(name) \(shape) is not a matrix's shape")
+    }
+    return shape
+  }
+
+  private func integerCodes(_ name: String, _ format: IntegerFormat) throws -> Tensor {
+    let codes = try tensor(name)
+    guard codes.shape.count == 2, !codes.shape.contains(0) else {
+      throw CheckpointError(.malformed, "\(path): \(name) \(codes.shape) is not a matrix")
+    }
+    let range = Int8(format.low)...Int8(format.high)
+    let fits =
+      format.bits == 8
+      || codes.withBytes { $0.bindMemory(to: Int8.self).allSatisfy { range.contains($0) } }
+    guard fits else {
+      throw CheckpointError(
+        .malformed, "\(path): \(name) holds codes outside of \(format.low)...\(format.high)")
+    }
+    return codes
+  }
+
+  private func scales(_ module: String, _ scheme: WeightScheme, _ shape: [Int]) throws -> Tensor {
+    let name = module + ".weight_scale"
+    let stored = try tensor(name)
+    let table = try scheme.granularity.tableShape(rows: shape[0], columns: shape[1])
+    let matches =
+      stored.shape == [table.rows, table.columns]
+      || table.columns == 1
+        && (stored.shape == [table.rows] || stored.count == 1 && table.rows == 1)
+    guard matches, [.float32, .float16, .bfloat16].contains(stored.elementType) else {
+      throw CheckpointError(
+        .malformed,
+        "\(path): \(name) is \(stored.elementType.rawValue) \(stored.shape); "
+          + "a scheme \(scheme.granularity) of a matrix \(shape) needs floats "
+          + "[\(table.rows), \(table.columns)]")
+    }
+    try checkFinite(name)
+    return stored.float().reshaped([table.rows, table.columns])
+  }
+
+  /// Zero points [rows, groups]; nil where all are 0.
+  private func zeroPoints(
+    _ module: String, _ bits: Int, _ table: [Int], _ preferred: PackedCodes.Layout
+  ) throws -> Tensor? {
+    let name = module + ".weight_zero_point"
+    guard contains(name) else { return nil }
+    let stored = try tensor(name)
+    func mismatch() -> CheckpointError {
+      CheckpointError(
+        .malformed,
+        "\(path): \(name) \(stored.elementType.rawValue) \(stored.shape) does not hold \(bits)-bit "
+          + "zero points \(table)")
+    }
+    let zeros: Tensor
+    if stored.elementType == .int32, stored.shape.count == 2, stored.columns == table[1],
+      let layout = PackedCodes.layout(
+        words: stored.rows, columns: table[0], bits: bits, preferred: preferred)
+    {
+      let codes = PackedCodes.unpack(
+        PackedCodes.transposed(stored), columns: table[0], bits: bits, layout)
+      zeros = PackedCodes.transposed(codes).float()
+    } else {
+      guard stored.count == table[0] * table[1], stored.elementType != .int32 else {
+        throw mismatch()
+      }
+      zeros = stored.float().reshaped(table)
+    }
+    let bound = Float(1 << (bits - 1))
+    guard zeros.withElements({ $0.allSatisfy { $0 >= -bound && $0 < bound && $0 == $0.rounded() } })
+    else { throw mismatch() }
+    return zeros.withElements { $0.contains { $0 != 0 } } ? zeros : nil
+  }
+
+  /// Refuses groups whose columns are not neighbours (`weight_g_idx` of activation ordering).
+  private func checkColumnOrder(
+    _ module: String, _ scheme: WeightScheme, columns: Int
+  ) throws {
+    let name = module + ".weight_g_idx"
+    guard case .group(let size) = scheme.granularity, contains(name) else { return }
+    let order = try tensor(name).float()
+    let isPlain =
+      order.count == columns
+      && order.withElements { order in
+        order.allSatisfy { $0 == -1 }
+          || order.indices.allSatisfy { order[$0] == Float($0 / size) }
+      }
+    guard isPlain else {
+      throw CheckpointError(
+        .malformed,
+        "\(path): \(name): groups in activation order are not supported; "
+          + "quantize the original model without it")
+    }
+  }
+}

@@ -1,0 +1,171 @@
+import HalftoneSchemes
+
+/// The `quantization_config` of compressed-tensors: which modules are quantized, and how.
+public struct CompressedTensorsConfig: Sendable {
+  /// One entry of `config_groups`.
+  public struct Group: Sendable {
+    public let name: String
+    public let targets: [String]
+    public let weights: QuantizationArguments?
+    public let inputs: QuantizationArguments?
+    /// The group's own format; the top-level one holds where it is nil.
+    public let format: String?
+  }
+
+  public let format: String
+  public let groups: [Group]
+  public let ignore: [String]
+
+  /// Reads the configuration of a `config.json`; nil if the model is not quantized.
+  ///
+  /// - Throws: `CheckpointError.Code.malformed` for other tools' formats and for broken ones.
+  init?(_ config: JSONValue, path: String) throws(CheckpointError) {
+    let place = "\(path)/config.json: quantization_config"
+    guard let value = config["quantization_config"], !value.isNull else { return nil }
+    guard value.object != nil else { throw CheckpointError(.malformed, "\(place) is no object") }
+    guard let method = value["quant_method"]?.string, method == "compressed-tensors" else {
+      throw CheckpointError(
+        .malformed,
+        "\(place): quant_method \(value["quant_method"]?.serialized(indent: nil) ?? "is missing")"
+          + " is not read; use a compressed-tensors or an unquantized checkpoint")
+    }
+    format = value["format"]?.string ?? "dense"
+    ignore = try Self.matchers(value["ignore"], "\(place): ignore")
+    var groups: [Group] = []
+    for (name, group) in value["config_groups"]?.object?.pairs ?? [] {
+      // Older files name a group after its preset and list its targets only.
+      guard group.object != nil else {
+        throw CheckpointError(.malformed, "\(place): group \(name) is no object")
+      }
+      groups.append(
+        Group(
+          name: name, targets: try Self.matchers(group["targets"], "\(place): \(name): targets"),
+          weights: try QuantizationArguments(group["weights"], "\(place): \(name): weights"),
+          inputs: try QuantizationArguments(
+            group["input_activations"], "\(place): \(name): input_activations"),
+          format: group["format"]?.string))
+    }
+    self.groups = groups
+  }
+
+  private static func matchers(
+    _ value: JSONValue?, _ place: String
+  ) throws(CheckpointError) -> [String] {
+    guard let value, !value.isNull else { return [] }
+    var result: [String] = []
+    for element in value.array ?? [.null] {
+      guard let matcher = element.string else {
+        throw CheckpointError(.malformed, "\(place): not a list of strings")
+      }
+      if let pattern = ModulePattern.expression(matcher) {
+        guard ModulePattern.isValid(pattern) else {
+          throw CheckpointError(
+            .malformed,
+            "\(place): \"\(matcher)\" is no regular expression that is supported: "
+              + "repeat no groups, and at most five times a character")
+        }
+      }
+      result.append(matcher)
+    }
+    return result
+  }
+
+  /// The group that the linear layer `module` belongs to; nil where it is not quantized.
+  ///
+  /// `ignore` comes first; then an exact name is preferred to an expression, and that to a class.
+  public func group(of module: String) -> Group? {
+    if ignore.contains(where: { ModulePattern.rank($0, module) != nil }) { return nil }
+    var best: (rank: Int, group: Group)?
+    for group in groups {
+      for target in group.targets {
+        guard let rank = ModulePattern.rank(target, module) else { continue }
+        if best.map({ rank < $0.rank }) ?? true { best = (rank, group) }
+      }
+    }
+    return best?.group
+  }
+}
+
+/// How one kind of tensor is quantized.
+public struct QuantizationArguments: Sendable, Equatable {
+  public let bits: Int
+  /// "int" or "float".
+  public let type: String
+  public let symmetric: Bool
+  public let strategy: String
+  public let groupSize: Int?
+  public let isDynamic: Bool
+
+  init?(_ value: JSONValue?, _ place: String) throws(CheckpointError) {
+    guard let value, !value.isNull else { return nil }
+    func malformed(_ key: String) -> CheckpointError {
+      CheckpointError(
+        .malformed, "\(place): \(key) \(value[key]?.serialized(indent: nil) ?? "") is not valid")
+    }
+    guard value.object != nil else { throw CheckpointError(.malformed, "\(place) is no object") }
+    guard let bits = Self.given(value["num_bits"]) == nil ? 8 : value["num_bits"]?.int,
+      (1...32).contains(bits)
+    else { throw malformed("num_bits") }
+    self.bits = bits
+    type = value["type"]?.string ?? "int"
+    guard type == "int" || type == "float" else { throw malformed("type") }
+    guard let symmetric = Self.given(value["symmetric"]) == nil ? true : value["symmetric"]?.bool
+    else { throw malformed("symmetric") }
+    self.symmetric = symmetric
+    let group = Self.given(value["group_size"])
+    guard group == nil || group?.int.map({ $0 == -1 || $0 > 0 }) == true else {
+      throw malformed("group_size")
+    }
+    groupSize = group?.int.flatMap { $0 > 0 ? $0 : nil }
+    let inferred = group == nil ? "tensor" : groupSize == nil ? "channel" : "group"
+    guard let strategy = Self.given(value["strategy"]) == nil ? inferred : value["strategy"]?.string
+    else { throw malformed("strategy") }
+    guard strategy != "group" || groupSize != nil else { throw malformed("group_size") }
+    self.strategy = strategy
+    switch Self.given(value["dynamic"]) {
+    case nil, .bool(false): isDynamic = false
+    case .bool(true): isDynamic = true
+    default: throw malformed("dynamic")
+    }
+  }
+
+  private static func given(_ value: JSONValue?) -> JSONValue? {
+    value.flatMap { $0.isNull ? nil : $0 }
+  }
+
+  /// The scheme of a weight quantized so; the range rule is not stored.
+  func weightScheme(_ place: String) throws(CheckpointError) -> WeightScheme {
+    let granularity: Granularity
+    switch (strategy, groupSize) {
+    case ("tensor", _): granularity = .tensor
+    case ("channel", _): granularity = .channel
+    case ("group", let size?): granularity = .group(size)
+    default: throw unsupported(place)
+    }
+    return WeightScheme(
+      format: try format(place), granularity: granularity, symmetric: symmetric, range: .minMax)
+  }
+
+  func inputScheme(_ place: String) throws(CheckpointError) -> InputScheme {
+    guard strategy == "token" && isDynamic || strategy == "tensor" else {
+      throw unsupported(place)
+    }
+    return InputScheme(
+      format: try format(place), granularity: strategy == "token" ? .token : .tensor,
+      symmetric: symmetric, dynamic: isDynamic)
+  }
+
+  private func format(_ place: String) throws(CheckpointError) -> IntegerFormat {
+    guard type == "int", let format = try? IntegerFormat(bits: bits) else {
+      throw unsupported(place)
+    }
+    return format
+  }
+
+  private func unsupported(_ place: String) -> CheckpointError {
+    CheckpointError(
+      .malformed,
+      "\(place): \(bits)-bit \(type) with strategy \(strategy) is not supported; "
+        + "Halftone reads integers of 2 to 8 bits per tensor, channel or group")
+  }
+}

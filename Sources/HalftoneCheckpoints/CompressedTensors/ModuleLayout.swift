@@ -1,0 +1,146 @@
+import HalftoneSchemes
+import HalftoneTensor
+
+/// The tensors that stand for one quantized linear layer in a compressed-tensors checkpoint.
+struct ModuleLayout {
+  let module: String
+  let weights: WeightScheme
+  let inputs: InputScheme?
+  /// [out, in] of the dense weight.
+  let shape: [Int]
+  let isPacked: Bool
+  let scaleType: ElementType
+  private let table: [Int]
+
+  init(
+    module: String, weights: WeightScheme, inputs: InputScheme?, shape: [Int], isPacked: Bool,
+    scaleType: ElementType
+  ) throws(SchemeError) {
+    guard shape.count == 2 else {
+      throw SchemeError("\(module): a weight of shape \(shape) is not a matrix")
+    }
+    switch weights.granularity {
+    case .tensor, .channel, .group: break
+    case .token, .block:
+      throw SchemeError("\(module): weights per \(weights.granularity) cannot be stored")
+    }
+    let table = try weights.granularity.tableShape(rows: shape[0], columns: shape[1])
+    self.table = [table.rows, table.columns]
+    self.module = module
+    self.weights = weights
+    self.inputs = inputs
+    self.shape = shape
+    self.isPacked = isPacked
+    self.scaleType = scaleType
+  }
+
+  var format: String { isPacked ? "pack-quantized" : "int-quantized" }
+
+  private var bits: Int { weights.format.bits }
+  private var isPerTensor: Bool { weights.granularity == .tensor }
+  /// Zero points are packed down the columns; the one of a tensor is stored as it is.
+  private var packsZeros: Bool { isPacked && !isPerTensor }
+  private var isFixed: Bool { inputs.map { !$0.dynamic } ?? false }
+
+  /// What the checkpoint will hold, known before the layer is quantized.
+  var tensors: [TensorDescription] {
+    var result: [TensorDescription] = []
+    func add(_ suffix: String, _ type: StoredType, _ shape: [Int]) {
+      result.append(TensorDescription(name: "\(module).\(suffix)", type: type, shape: shape))
+    }
+    if isPacked {
+      add("weight_packed", .int32, [shape[0], PackedCodes.denseWords(shape[1], bits: bits)])
+      add("weight_shape", .int64, [2])
+    } else {
+      add("weight", .int8, shape)
+    }
+    add("weight_scale", StoredType(scaleType), isPerTensor ? [1] : table)
+    if !weights.symmetric {
+      if packsZeros {
+        let words = PackedCodes.denseWords(table[0], bits: bits)
+        add("weight_zero_point", .int32, [words, table[1]])
+      } else {
+        add("weight_zero_point", .int8, isPerTensor ? [1] : table)
+      }
+    }
+    if isFixed {
+      add("input_scale", StoredType(scaleType), [1])
+      if inputs?.symmetric == false { add("input_zero_point", .int8, [1]) }
+    }
+    return result
+  }
+
+  /// Hands the bytes of every tensor in ``tensors`` to `write`.
+  func encode(
+    _ weight: QuantizedTensor, inputs range: (scale: Float, zeroPoint: Float)?,
+    _ write: (String, UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    try check(weight)
+    func put(_ suffix: String, _ tensor: Tensor) throws {
+      try tensor.withBytes { try write("\(module).\(suffix)", $0) }
+    }
+    if isPacked {
+      try put("weight_packed", PackedCodes.pack(weight.codes, bits: bits))
+      try shape.map { Int64($0) }.withUnsafeBytes { try write("\(module).weight_shape", $0) }
+    } else {
+      try put("weight", weight.codes)
+    }
+    try put("weight_scale", try stored(weight.levels[0]))
+    if !weights.symmetric {
+      let zeros = (weight.zeroPoints ?? Tensor(repeating: 0, shape: table)).converted(to: .int8)
+      try put(
+        "weight_zero_point",
+        packsZeros
+          ? PackedCodes.transposed(PackedCodes.pack(PackedCodes.transposed(zeros), bits: bits))
+          : zeros)
+    }
+    guard isFixed else { return }
+    guard let range, range.scale > 0, range.scale.isFinite else {
+      throw mismatch("its inputs' range is fixed by calibration, but no scale above 0 was given")
+    }
+    try put("input_scale", try stored(Tensor([range.scale])))
+    if inputs?.symmetric == false {
+      try put("input_zero_point", Tensor([range.zeroPoint]).converted(to: .int8))
+    }
+  }
+
+  private func mismatch(_ problem: String) -> CheckpointError {
+    CheckpointError(.malformed, "\(module) cannot be written as compressed-tensors: \(problem)")
+  }
+
+  private func check(_ weight: QuantizedTensor) throws(CheckpointError) {
+    guard weight.outliers == nil else {
+      throw mismatch("the format has no place for outliers kept at full precision")
+    }
+    guard weight.levels.count == 1 else { throw mismatch("the format has one level of scales") }
+    guard weight.shape == shape, weight.levels[0].shape == table,
+      weight.format.values == weights.format.values
+    else {
+      throw mismatch(
+        "\(weight.format.name) \(weight.shape) with scales \(weight.levels[0].shape) is not "
+          + "\(weights) \(shape)")
+    }
+    if weights.symmetric, weight.zeroPoints?.values.contains(where: { $0 != 0 }) == true {
+      throw mismatch("a symmetric scheme has no zero points")
+    }
+    let (low, high) = (Float(weights.format.low), Float(weights.format.high))
+    let zerosFit = weight.zeroPoints?.values.allSatisfy {
+      $0 >= low && $0 <= high && $0 == $0.rounded()
+    }
+    guard zerosFit ?? true else {
+      throw mismatch("zero points must be whole numbers in \(low)...\(high)")
+    }
+    guard weight.levels[0].values.allSatisfy(\.isFinite) else {
+      throw mismatch("a scale is NaN or infinite; check the weights and the calibration text")
+    }
+  }
+
+  /// Scales in the type of the file; never rounded on the way, since that would change the weights.
+  private func stored(_ scales: Tensor) throws -> Tensor {
+    let result = scales.converted(to: scaleType)
+    guard scaleType == .float32 || result.float().values == scales.values else {
+      throw mismatch("scales are not \(scaleType.rawValue) numbers; round them when quantizing")
+    }
+    return result
+  }
+}

@@ -1,0 +1,92 @@
+import HalftoneTensor
+
+/// The words of a row of codes in compressed-tensors' packed weights.
+enum PackedCodes {
+  /// 32-bit words for `count` codes in one stream without gaps.
+  static func denseWords(_ count: Int, bits: Int) -> Int { (count * bits + 31) / 32 }
+
+  /// 32-bit words for `count` codes of which none crosses a word, as files before 2026 have them.
+  static func separateWords(_ count: Int, bits: Int) -> Int {
+    (count + 32 / bits - 1) / (32 / bits)
+  }
+
+  /// `codes` [rows, columns] I8 as words [rows, ⌈columns·bits/32⌉] I32, code − low in each field.
+  static func pack(_ codes: Tensor, bits: Int) -> Tensor {
+    let (rows, columns) = (codes.rows, codes.columns)
+    let words = denseWords(columns, bits: bits)
+    let used = (columns * bits + 7) / 8
+    return codes.withBytes { bytes in
+      let source = bytes.bindMemory(to: Int8.self)
+      return Tensor(shape: [rows, words], elementType: .int32) { out in
+        parallelRanges(rows, grain: max(1, (1 << 16) / max(1, columns))) { range in
+          for row in range {
+            let line = UnsafeMutableRawBufferPointer(
+              rebasing: out[row * words * 4..<(row + 1) * words * 4])
+            for i in used..<words * 4 { line[i] = 0 }
+            Kernels.pack(
+              UnsafeBufferPointer(rebasing: source[row * columns..<(row + 1) * columns]),
+              low: -(1 << (bits - 1)), bits: bits,
+              UnsafeMutableRawBufferPointer(rebasing: line[..<used]))
+          }
+        }
+      }
+    }
+  }
+
+  enum Layout {
+    case dense, separate
+  }
+
+  /// The layout in which `columns` codes take so many words; nil if they do in neither.
+  ///
+  /// Short rows may take as many in both; then it is the `preferred` one.
+  static func layout(
+    words: Int, columns: Int, bits: Int, preferred: Layout = .dense
+  ) -> Layout? {
+    let isDense = words == denseWords(columns, bits: bits)
+    let isSeparate = words == separateWords(columns, bits: bits)
+    if isDense && isSeparate { return preferred }
+    return isDense ? .dense : isSeparate ? .separate : nil
+  }
+
+  /// The inverse of ``pack(_:bits:)`` for `words` [rows, n], n as `layout` has it.
+  static func unpack(_ words: Tensor, columns: Int, bits: Int, _ layout: Layout) -> Tensor {
+    let (rows, count) = (words.rows, words.columns)
+    let perWord = layout == .dense ? columns : 32 / bits
+    return words.withBytes { bytes in
+      Tensor(shape: [rows, columns], elementType: .int8) { out in
+        let codes = out.bindMemory(to: Int8.self)
+        parallelRanges(rows, grain: max(1, (1 << 16) / max(1, columns))) { range in
+          for row in range {
+            for first in stride(from: 0, to: columns, by: perWord) {
+              let run = min(perWord, columns - first)
+              let start = (row * count + first / perWord) * 4
+              Kernels.unpack(
+                UnsafeRawBufferPointer(rebasing: bytes[start..<start + (run * bits + 7) / 8]),
+                low: -(1 << (bits - 1)), bits: bits,
+                UnsafeMutableBufferPointer(
+                  rebasing: codes[row * columns + first..<row * columns + first + run]))
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// The transpose of a small matrix of any element type.
+  static func transposed(_ matrix: Tensor) -> Tensor {
+    let (rows, columns) = (matrix.rows, matrix.columns)
+    let size = matrix.elementType.byteCount
+    return Tensor(shape: [columns, rows], elementType: matrix.elementType) { out in
+      matrix.withBytes { bytes in
+        guard let from = bytes.baseAddress, let to = out.baseAddress else { return }
+        for i in 0..<rows {
+          for j in 0..<columns {
+            (to + (j * rows + i) * size)
+              .copyMemory(from: from + (i * columns + j) * size, byteCount: size)
+          }
+        }
+      }
+    }
+  }
+}

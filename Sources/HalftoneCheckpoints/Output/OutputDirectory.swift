@@ -1,0 +1,85 @@
+import Foundation
+import HalftoneTensor
+
+/// A directory that appears under its name complete or not at all.
+///
+/// Files are written into a hidden sibling, which ``publish()`` renames; without it nothing remains.
+final class OutputDirectory {
+  let path: String
+  /// Where the files are until the directory is published.
+  let staging: String
+  private let overwrites: Bool
+  private var isOpen = true
+
+  /// - Throws: `CheckpointError.Code.cannotCreate` if `path` exists and is not to be overwritten, or
+  ///   its parent cannot be written.
+  init(path: String, overwrites: Bool) throws(CheckpointError) {
+    self.path = URL(fileURLWithPath: path).standardizedFileURL.path
+    self.overwrites = overwrites
+    staging = siblingPath(of: self.path)
+    try Self.checkTarget(self.path, overwrites: overwrites)
+    guard mkdir(staging, 0o755) == 0 else {
+      isOpen = false
+      throw outputError(self.path, errno, creating: true)
+    }
+  }
+
+  deinit { discard() }
+
+  /// What may be replaced is a model's directory or an empty one, never anything else.
+  private static func checkTarget(_ path: String, overwrites: Bool) throws(CheckpointError) {
+    guard exists(path) else { return }
+    guard overwrites else {
+      throw CheckpointError(
+        .cannotCreate, "\(path): exists already; choose another output or allow overwriting")
+    }
+    let entries = try? FileManager.default.contentsOfDirectory(atPath: path)
+    guard let entries, entries.isEmpty || entries.contains("config.json") else {
+      throw CheckpointError(
+        .cannotCreate, "\(path): not a model's directory, so it is not overwritten; remove it first"
+      )
+    }
+  }
+
+  /// Writes a small file into the directory.
+  func write(_ name: String, _ bytes: [UInt8]) throws(CheckpointError) {
+    let file = try OutputFile(path: staging + "/" + name, naming: path)
+    try file.write(bytes, at: 0)
+    try file.finish()
+  }
+
+  /// Copies the regular file at `source` into the directory under its own name.
+  func copy(_ source: String) throws(CheckpointError) {
+    try refuseForeignLink(source)
+    var status = stat()
+    guard stat(source, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
+    let name = URL(fileURLWithPath: source).lastPathComponent
+    let file = try OutputFile(path: staging + "/" + name, naming: path)
+    let original = try mapped(source)
+    try file.write(original.bytes, at: 0)
+    withExtendedLifetime(original) {}
+    try file.finish()
+  }
+
+  /// Gives the directory its name; a model's directory there before is replaced.
+  func publish() throws(CheckpointError) {
+    try Self.checkTarget(path, overwrites: overwrites)
+    let old = siblingPath(of: path)
+    let replaces = exists(path)
+    if replaces, rename(path, old) != 0 { throw outputError(path, errno, creating: true) }
+    guard rename(staging, path) == 0 else {
+      let reason = errno
+      if replaces { rename(old, path) }
+      throw outputError(path, reason, creating: true)
+    }
+    isOpen = false
+    if replaces { try? FileManager.default.removeItem(atPath: old) }
+  }
+
+  /// Removes what was written.
+  func discard() {
+    guard isOpen else { return }
+    isOpen = false
+    try? FileManager.default.removeItem(atPath: staging)
+  }
+}

@@ -1,0 +1,76 @@
+public import HalftoneSchemes
+public import HalftoneTensor
+
+/// The weights of one model, by their Hugging Face names, wherever they are stored.
+public protocol WeightStore: Sendable {
+  /// The file or directory, as given.
+  var path: String { get }
+  /// The names of all tensors, sorted.
+  var names: [String] { get }
+  /// The model's `config.json`, or what stands for it.
+  var config: JSONValue { get }
+  /// Paths of the files that belong to the model besides weights and `config.json`.
+  var sideFiles: [String] { get }
+
+  func contains(_ name: String) -> Bool
+
+  /// How the tensor `name` is stored.
+  ///
+  /// - Throws: `CheckpointError.Code.missing` if there is no such tensor.
+  func description(of name: String) throws(CheckpointError) -> TensorDescription
+
+  /// The tensor `name`, where possible without copying it.
+  func tensor(_ name: String) throws(CheckpointError) -> Tensor
+
+  /// The bytes of the tensor `name`, at any alignment.
+  func withBytes<R>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R
+
+  /// The weight of the linear layer `module`, dense or quantized.
+  func linearWeight(_ module: String) throws -> StoredWeight
+
+  /// How the inputs of the linear layer `module` are quantized when it runs; nil where they are not.
+  func storedInputScheme(_ module: String) throws -> StoredInputs?
+}
+
+/// The weight of a linear layer as a checkpoint holds it: [out, in].
+public enum StoredWeight: Sendable {
+  case dense(Tensor)
+  case quantized(QuantizedTensor)
+}
+
+/// How the inputs of a stored layer are quantized when it runs.
+public enum StoredInputs: Sendable, Equatable {
+  /// The range is that of the values at hand.
+  case dynamic(InputScheme)
+  /// value = (code − zeroPoint) · scale, fixed by calibration.
+  case fixed(InputScheme, scale: Float, zeroPoint: Float)
+
+  public var scheme: InputScheme {
+    switch self {
+    case .dynamic(let scheme), .fixed(let scheme, _, _): scheme
+    }
+  }
+}
+
+extension WeightStore {
+  public func shape(of name: String) throws(CheckpointError) -> [Int] {
+    try description(of: name).shape
+  }
+
+  public func storedType(of name: String) throws(CheckpointError) -> StoredType {
+    try description(of: name).type
+  }
+
+  public func linearWeight(_ module: String) throws -> StoredWeight {
+    .dense(try tensor(module + ".weight"))
+  }
+
+  public func storedInputScheme(_ module: String) throws -> StoredInputs? { nil }
+
+  /// The bytes of all tensors.
+  public func byteCount() throws(CheckpointError) -> Int {
+    var total = 0
+    for name in names { total += try description(of: name).byteCount }
+    return total
+  }
+}

@@ -1,0 +1,106 @@
+import Foundation
+import HalftoneCheckpoints
+import HalftoneLayers
+import HalftoneReport
+import HalftoneSchemes
+import HalftoneTensor
+
+/// A block's result as one safetensors file, complete or absent.
+extension BlockResult {
+  /// What a layer's tensors do not say.
+  private struct Note: Codable {
+    var record: LayerRecord
+    var bits: Int
+    var inputs: Inputs?
+
+    enum Inputs: Codable {
+      case token(bits: Int, symmetric: Bool)
+      case fixed(zero: Float, low: Float, high: Float)
+    }
+  }
+
+  private struct Notes: Codable {
+    var block: BlockRecord
+    var layers: [Note]
+  }
+
+  func write(to path: String) throws {
+    var tensors: [(String, Tensor)] = []
+    var notes = Notes(block: record, layers: [])
+    for layer in layers {
+      let name = layer.record.name
+      var note = Note(record: layer.record, bits: layer.weight.format.bits)
+      tensors.append((name + ".codes", layer.weight.codes))
+      tensors.append((name + ".scales", layer.weight.levels[0]))
+      if let zeros = layer.weight.zeroPoints { tensors.append((name + ".zeros", zeros)) }
+      switch layer.inputs {
+      case nil: break
+      case .perToken(let bits, let symmetric):
+        note.inputs = .token(bits: bits, symmetric: symmetric)
+      case .fixed(let step, let zero, let low, let high, _):
+        note.inputs = .fixed(zero: zero, low: low, high: high)
+        tensors.append((name + ".step", step.detached))
+      }
+      notes.layers.append(note)
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    let text = String(decoding: try encoder.encode(notes), as: UTF8.self)
+    try TensorFile.write(tensors, metadata: ["halftone": text], to: path)
+  }
+
+  /// - Throws: ``PipelineError`` if the file does not hold what the plan expects.
+  init(path: String, layers expected: [Plan.Layer]) throws {
+    let file = try SafetensorsFile(path: path)
+    guard let text = file.metadata["halftone"],
+      let notes = try? JSONDecoder().decode(Notes.self, from: Data(text.utf8)),
+      notes.layers.map(\.record.name) == expected.map(\.module.name)
+    else {
+      throw PipelineError(
+        .badInput, "does not hold the layers of its block; start again with --overwrite", at: path)
+    }
+    record = notes.block
+    layers = try zip(notes.layers, expected).map { note, layer in
+      let restored = try Self.layer(note, file)
+      guard restored.weight.shape == [layer.module.rows, layer.module.columns] else {
+        throw PipelineError(
+          .badInput, "\(layer.module.name) has another shape; start again with --overwrite",
+          at: path)
+      }
+      return restored
+    }
+  }
+
+  private static func layer(_ note: Note, _ file: SafetensorsFile) throws -> Layer {
+    let name = note.record.name
+    func tensor(_ suffix: String) throws -> Tensor { try file.tensor(name + suffix).copied() }
+    let weight = try QuantizedTensor(
+      shape: file.description(of: name + ".codes").shape, format: IntegerFormat(bits: note.bits),
+      codes: tensor(".codes"), levels: [tensor(".scales")],
+      zeroPoints: file.contains(name + ".zeros") ? tensor(".zeros") : nil)
+    let inputs: InputQuantizer? =
+      switch note.inputs {
+      case nil: nil
+      case .token(let bits, let symmetric): .perToken(bits: bits, symmetric: symmetric)
+      case .fixed(let zero, let low, let high):
+        .fixed(
+          step: try tensor(".step"), zero: zero, low: low, high: high, gradientScale: 1)
+      }
+    return Layer(weight: weight, inputs: inputs, record: note.record)
+  }
+}
+
+/// Writes a few tensors as one safetensors file.
+enum TensorFile {
+  static func write(
+    _ tensors: [(String, Tensor)], metadata: [String: String] = [:], to path: String
+  ) throws {
+    let writer = try SafetensorsWriter(
+      path: path,
+      tensors: tensors.map {
+        TensorDescription(name: $0.0, type: StoredType($0.1.elementType), shape: $0.1.shape)
+      }, metadata: metadata)
+    for (name, tensor) in tensors { try writer.write(name, tensor) }
+    try writer.finish()
+  }
+}

@@ -1,0 +1,131 @@
+import Foundation
+import HalftoneCheckpoints
+import HalftoneMethods
+import HalftoneTensor
+
+/// The directory in which a run keeps what it has finished, beside its output.
+///
+/// A block's file appears whole by one rename, after the streams that enter the next block are on
+/// disk; a run killed at any moment goes on after the last block that has its file.
+final class Journal {
+  let directory: String
+  private let lock: Int32
+
+  /// `.NAME.halftone-run` beside `output`.
+  static func directory(forOutput output: String) -> String {
+    let path = output as NSString
+    return (path.deletingLastPathComponent as NSString).appendingPathComponent(
+      ".\(path.lastPathComponent).halftone-run")
+  }
+
+  /// Opens the run directory of `output`, making it if it is not there.
+  ///
+  /// - Throws: ``PipelineError`` if another process is writing there.
+  init(output: String) throws {
+    directory = Self.directory(forOutput: output)
+    if !SystemFile.isDirectory(directory) { try SystemFile.createDirectory(directory) }
+    let path = directory + "/lock"
+    lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+    guard lock >= 0 else { throw SystemFile.failure(path, errno, creating: true) }
+    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+      close(lock)
+      throw PipelineError(
+        .cannotCreate, "another halftone is writing this output; wait for it, or choose another",
+        at: directory)
+    }
+  }
+
+  deinit { close(lock) }
+
+  // MARK: - Fingerprint
+
+  private var fingerprintPath: String { directory + "/run.json" }
+
+  func begin(_ fingerprint: RunFingerprint) throws {
+    try SystemFile.write(fingerprint.json(), to: fingerprintPath)
+  }
+
+  /// - Throws: ``PipelineError`` naming what changed since the run began.
+  func checkSame(_ fingerprint: RunFingerprint) throws {
+    guard let data = FileManager.default.contents(atPath: fingerprintPath),
+      let stored = try? JSONDecoder().decode(RunFingerprint.self, from: data)
+    else {
+      throw PipelineError(
+        .badInput, "cannot be read: start again with --overwrite", at: fingerprintPath)
+    }
+    let differences = fingerprint.differences(from: stored)
+    guard differences.isEmpty else {
+      throw PipelineError(
+        .badInput,
+        "this run cannot go on, because it began with another \(differences.joined(separator: ", "))"
+          + "; undo that, or start again with --overwrite", at: directory)
+    }
+  }
+
+  var hasBegun: Bool { SystemFile.exists(fingerprintPath) }
+
+  // MARK: - Blocks
+
+  private func blockPath(_ index: Int) -> String { directory + "/block-\(index).safetensors" }
+  private func streamsPath(_ index: Int) -> String { directory + "/streams-\(index).safetensors" }
+
+  /// How many blocks are finished, counted from the first.
+  func finishedBlocks(of count: Int) -> Int {
+    (0..<count).first { !SystemFile.exists(blockPath($0)) } ?? count
+  }
+
+  func block(_ index: Int, layers: [Plan.Layer]) throws -> BlockResult {
+    try BlockResult(path: blockPath(index), layers: layers)
+  }
+
+  /// The streams that enter block `index`.
+  func streams(_ index: Int, length: Int, rows: Int, hidden: Int) throws -> Streams {
+    let path = streamsPath(index)
+    let file = try SafetensorsFile(path: path)
+    func stream(_ name: String) throws -> ActivationStream {
+      let tensor = try file.tensor(name)
+      guard tensor.shape == [rows, hidden], tensor.elementType == .float32 else {
+        throw PipelineError(.badInput, "of another run; start again with --overwrite", at: path)
+      }
+      return ActivationStream(activations: tensor.copied(), length: length)
+    }
+    return Streams(original: try stream("original"), quantized: try stream("quantized"))
+  }
+
+  /// Keeps block `index` and, unless it is the last one, the streams that enter the next.
+  func save(_ result: BlockResult, block index: Int, next streams: Streams?) throws {
+    if let streams {
+      try TensorFile.write(
+        [
+          ("original", streams.original.activations),
+          ("quantized", streams.quantized.activations),
+        ], to: streamsPath(index + 1))
+    }
+    try result.write(to: blockPath(index))
+    try SystemFile.remove(streamsPath(index))
+  }
+
+  // MARK: - End
+
+  /// Where the output is put together.
+  var outputPath: String { directory + "/output" }
+
+  /// Where an output that is being replaced waits for its end.
+  var replacedPath: String { directory + "/replaced" }
+
+  /// Forgets all that is finished, for a new start.
+  func clear() throws {
+    for name in try FileManager.default.contentsOfDirectory(atPath: directory)
+    where name != "lock" {
+      try SystemFile.remove(directory + "/" + name)
+    }
+  }
+
+  func remove() throws { try SystemFile.remove(directory) }
+}
+
+/// The activations that enter a block, in the original network and in the one quantized so far.
+struct Streams {
+  var original: ActivationStream
+  var quantized: ActivationStream
+}

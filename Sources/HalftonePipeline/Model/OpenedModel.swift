@@ -1,0 +1,87 @@
+public import HalftoneCheckpoints
+public import HalftoneLayers
+public import HalftoneTokenizers
+import Foundation
+import HalftoneModels
+
+/// A model on disk, ready to run: its tensors, its network, its tokenizer.
+public struct OpenedModel: Sendable {
+  /// As given.
+  public let path: String
+  public let store: any WeightStore
+  public let model: any LanguageModel
+
+  /// Opens a Hugging Face directory or a llama2.c `.bin` file; weights are read when used.
+  ///
+  /// - Throws: what the checkpoint or the configuration is refused for, naming file and tensor.
+  public init(path: String) throws {
+    self.path = path
+    store = try Self.store(path)
+    model = try ModelCatalog.model(
+      configuration: Self.configuration(store), weights: StoredWeights(store: store))
+  }
+
+  /// The tensors at `path`, without a network over them.
+  public static func store(_ path: String) throws -> any WeightStore {
+    guard SystemFile.exists(path) else {
+      throw PipelineError(
+        .missing, "no such model; name a Hugging Face directory or a llama2.c .bin file", at: path)
+    }
+    if path.hasSuffix(".gguf") {
+      throw PipelineError(
+        .badInput,
+        "GGUF files are not supported in this version; use the Hugging Face directory", at: path)
+    }
+    if SystemFile.isDirectory(path) { return try Checkpoint(path: path) }
+    guard path.hasSuffix(".bin") else {
+      throw PipelineError(
+        .badInput, "not a model; name a Hugging Face directory or a llama2.c .bin file", at: path)
+    }
+    return try Llama2CCheckpoint(path: path)
+  }
+
+  private static func configuration(_ store: any WeightStore) -> Data {
+    Data(store.config.serialized().utf8)
+  }
+
+  /// The layers and sizes of the model, from the shapes alone.
+  ///
+  /// - Throws: ``PipelineError`` if it is quantized already.
+  public func layout() throws -> ModelLayout {
+    let outline = try ModelCatalog.model(
+      configuration: Self.configuration(store), weights: OutlineWeights(store: store))
+    return try ModelLayout(of: outline, source: path, byteCount: store.byteCount()) { module in
+      try store.description(of: module + ".weight").byteCount
+    }
+  }
+
+  /// The tokenizer in the directory, or beside a llama2.c file: `tokenizer.bin`, or `tokN.bin` for
+  /// N words.
+  public func tokenizer() throws -> any Tokenizer {
+    if SystemFile.isDirectory(path) { return try Tokenizers.load(directory: path) }
+    let directory = (path as NSString).deletingLastPathComponent as NSString
+    let words = model.vocabularySize
+    for name in ["tokenizer.bin", "tok\(words).bin"] {
+      let file = directory.appendingPathComponent(name)
+      guard SystemFile.exists(file) else { continue }
+      return try Tokenizers.load(llama2cTokenizer: file, vocabularySize: words)
+    }
+    throw PipelineError(
+      .missing, "no tokenizer beside it; put tokenizer.bin or tok\(words).bin there", at: path)
+  }
+
+  /// Hash of the bytes of all files that belong to the model, with their names.
+  public func digest() throws -> UInt64 {
+    var hash: [UInt64] = []
+    let files =
+      SystemFile.isDirectory(path)
+      ? try FileManager.default.contentsOfDirectory(atPath: path).sorted()
+        .filter { !$0.hasPrefix(".") }.map { path + "/" + $0 } : [path]
+    for file in files where !SystemFile.isDirectory(file) {
+      let data = try Data(contentsOf: URL(fileURLWithPath: file), options: .alwaysMapped)
+      hash.append(ContentHash.of(Data((file as NSString).lastPathComponent.utf8)))
+      hash.append(ContentHash.of(data))
+    }
+    return hash.withUnsafeBytes { ContentHash.of($0) }
+  }
+}

@@ -1,0 +1,59 @@
+import HalftoneCheckpoints
+import HalftoneLayers
+import HalftoneSchemes
+import HalftoneTensor
+
+/// The tensors of a checkpoint as the weights of a model.
+struct StoredWeights: WeightSource {
+  let store: any WeightStore
+
+  func shape(of name: String) -> [Int]? {
+    store.contains(name) ? try? store.shape(of: name) : nil
+  }
+
+  func tensor(_ name: String) throws -> Tensor { try store.tensor(name) }
+
+  func linearWeight(_ module: String) throws -> LinearWeight {
+    switch try store.linearWeight(module) {
+    case .dense(let tensor): .dense(tensor)
+    case .quantized(let tensor): .quantized(tensor)
+    }
+  }
+
+  func inputQuantizer(_ module: String) throws -> InputQuantizer? {
+    switch try store.storedInputScheme(module) {
+    case nil: return nil
+    case .dynamic(let scheme):
+      return .perToken(bits: scheme.format.bits, symmetric: scheme.symmetric)
+    case .fixed(let scheme, let scale, let zeroPoint):
+      return .fixed(
+        step: Tensor([scale]), zero: zeroPoint, low: Float(scheme.format.low),
+        high: Float(scheme.format.high), gradientScale: 1)
+    }
+  }
+}
+
+/// The shapes of a checkpoint's tensors, with memory in their place that nobody reads or fills.
+struct OutlineWeights: WeightSource {
+  let store: any WeightStore
+
+  func shape(of name: String) -> [Int]? {
+    store.contains(name) ? try? store.shape(of: name) : nil
+  }
+
+  func tensor(_ name: String) throws -> Tensor {
+    Tensor(shape: try store.shape(of: name)) { _ in }
+  }
+
+  func linearWeight(_ module: String) throws -> LinearWeight {
+    guard store.contains(module + ".weight_packed") == false,
+      try store.storedType(of: module + ".weight") != .int8
+    else {
+      throw PipelineError(
+        .badInput, "\(module) is quantized already; start from the original model", at: store.path)
+    }
+    return .dense(try tensor(module + ".weight"))
+  }
+
+  func inputQuantizer(_ module: String) throws -> InputQuantizer? { nil }
+}

@@ -1,0 +1,66 @@
+import HalftoneMethods
+import HalftoneTensor
+
+/// Rough figures, each from the sizes alone, so that they can be printed before anything is read.
+extension Plan {
+  /// The arithmetic a thread is taken to do in a second.
+  static let assumedOperationsPerSecond = 20e9
+
+  /// Sequences that are run, held-out ones included; 0 where only the weights are looked at.
+  var sampleCount: Int {
+    calibration.samples + Calibration.heldOutCount(forSamples: calibration.samples)
+  }
+
+  /// The largest block's weights.
+  private var blockWeights: Int {
+    (0..<model.blockCount).map { block in
+      model.modules.filter { $0.block == block }.reduce(0) { $0 + $1.rows * $1.columns }
+    }.max() ?? 0
+  }
+
+  private var widest: Int { model.modules.map { max($0.rows, $0.columns) }.max() ?? 0 }
+
+  /// Training steps and their sequences, for methods that have these parameters.
+  private var training: (iterations: Int, batch: Int) {
+    var result = (iterations: 0, batch: 0)
+    for step in recipe.steps {
+      guard let fields = try? RecipeValue.fields(of: step.method) else { continue }
+      if case .int(let iterations) = fields["iterations"] { result.iterations += iterations }
+      if case .int(let batch) = fields["batch"] { result.batch = max(result.batch, batch) }
+    }
+    return result
+  }
+
+  /// The most memory the run is expected to hold, if the text is run through the blocks.
+  ///
+  /// Streams: the inputs in the original and the quantized network, the targets and the outputs.
+  /// Block: its weights, rounded weights and their difference; when learning also the parameters,
+  /// gradients and two moments. Activations: what one piece keeps alive.
+  public func peakBytes(withCalibration: Bool) -> Int {
+    let fixed = 64 << 20
+    let streams = 4 * sampleCount * calibration.length * model.hiddenSize * 4
+    let learning = training.iterations > 0
+    let block = blockWeights * 4 * (learning ? 12 : 4)
+    let hessian = withCalibration && !learning ? 3 * widest * widest * 4 : 0
+    let pieceTokens = max(BlockRunner.tokensPerPiece, training.batch * calibration.length)
+    let activations = pieceTokens * (4 * widest + 8 * model.hiddenSize) * 4 * (learning ? 4 : 1)
+    guard withCalibration else { return fixed + block }
+    return fixed + streams + block + hessian + activations
+  }
+
+  /// The time the run is expected to take: multiplications and additions over an assumed speed.
+  ///
+  /// Each weight takes two operations a token and pass: three passes for the streams and the errors,
+  /// three (forward, and backward for inputs and weights) for each training step; and some 800 for
+  /// the search of its range.
+  public func seconds(withCalibration: Bool) -> Double {
+    let weights = Double(layers.reduce(0) { $0 + $1.count })
+    var operations = weights * 800
+    if withCalibration {
+      operations += weights * 2 * 3 * Double(sampleCount * calibration.length)
+      let (iterations, batch) = training
+      operations += weights * 6 * Double(iterations) * Double(batch * calibration.length)
+    }
+    return operations / (Self.assumedOperationsPerSecond * Double(Parallelism.threads))
+  }
+}

@@ -1,0 +1,77 @@
+import HalftoneMethods
+import HalftoneSchemes
+
+extension Recipe {
+  /// The recipe with every default written out, the same text for recipes that mean the same.
+  ///
+  /// It is YAML that reads back as this recipe, and what tells a resumed run that nothing changed.
+  public var canonicalText: String {
+    var lines = ["scheme:"] + scheme.canonicalLines.map { "  \($0)" }
+    if !ignore.isEmpty { lines.append("  ignore: \(Self.quoted(ignore))") }
+    if !overrides.isEmpty { lines.append("overrides:") }
+    for override in overrides {
+      lines.append("  - targets: \(Self.quoted(override.targets))")
+      lines += override.fields.canonicalLines.map { "    \($0)" }
+    }
+    lines.append("steps:")
+    for step in steps {
+      lines.append("  - \(step.name): \(Self.parameters(step.method))")
+    }
+    lines.append(
+      "calibration: { samples: \(calibration.samples), length: \(calibration.length) }")
+    lines.append("when-worse: \(whenWorse.rawValue)")
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static func quoted(_ patterns: [ModulePattern]) -> String {
+    "[ \(patterns.map { "\"\($0.text)\"" }.joined(separator: ", ")) ]"
+  }
+
+  private static func parameters(_ method: any QuantizationMethod) -> String {
+    RecipeValue.object((try? RecipeValue.fields(of: method)) ?? [:]).canonicalText
+  }
+}
+
+extension SchemeFields {
+  fileprivate var canonicalLines: [String] {
+    var lines: [String] = []
+    switch weights {
+    case .unstated: break
+    case .none: lines.append("weights: none")
+    case .fields(let fields): lines.append("weights: \(Self.map(fields.canonicalFields))")
+    }
+    switch inputs {
+    case .unstated: break
+    case .none: lines.append("inputs: none")
+    case .fields(let fields): lines.append("inputs: \(Self.map(fields.canonicalFields))")
+    }
+    return lines
+  }
+
+  private static func map(_ fields: [(String, String?)]) -> String {
+    let stated = fields.compactMap { key, value in value.map { "\(key): \($0)" } }
+    return "{ \(stated.joined(separator: ", ")) }"
+  }
+}
+
+extension WeightFields {
+  fileprivate var canonicalFields: [(String, String?)] {
+    var group: String?
+    if case .group(let size) = granularity { group = "\(size)" }
+    let word = group == nil ? granularity.map { "\($0)" } : "group"
+    return [
+      ("type", "int"), ("bits", bits.map { "\($0)" }), ("granularity", word), ("group", group),
+      ("symmetric", symmetric.map { "\($0)" }), ("range", range?.rawValue),
+    ]
+  }
+}
+
+extension InputFields {
+  fileprivate var canonicalFields: [(String, String?)] {
+    [
+      ("type", "int"), ("bits", bits.map { "\($0)" }),
+      ("granularity", granularity.map { "\($0)" }), ("dynamic", dynamic.map { "\($0)" }),
+      ("symmetric", symmetric.map { "\($0)" }),
+    ]
+  }
+}

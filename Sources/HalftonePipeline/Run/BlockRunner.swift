@@ -1,0 +1,42 @@
+import HalftoneLayers
+import HalftoneMethods
+import HalftoneTensor
+
+/// Runs streams through blocks, a fixed number of samples at a time.
+struct BlockRunner {
+  /// Pieces of so many tokens, whatever the memory and the threads: the order of sums depends on it.
+  static let tokensPerPiece = 2048
+
+  let model: any LanguageModel
+
+  static func samplesPerPiece(length: Int) -> Int { max(1, tokensPerPiece / length) }
+
+  /// The block's outputs for all samples of `stream`.
+  func run(_ block: any TransformerBlock, _ stream: ActivationStream) -> ActivationStream {
+    var pieces: [Tensor] = []
+    forEachPiece(0..<stream.samples, length: stream.length) { samples in
+      let context = model.context(batch: samples.count, length: stream.length, start: 0)
+      pieces.append(block(stream.samples(samples), context))
+    }
+    return ActivationStream(activations: .concatenating(pieces), length: stream.length)
+  }
+
+  /// Shows `body` the inputs of every linear layer as the samples of `range` run.
+  func observe(
+    _ block: any TransformerBlock, _ stream: ActivationStream, _ range: Range<Int>,
+    _ body: @escaping (_ layer: String, _ input: Tensor) -> Void
+  ) {
+    forEachPiece(range, length: stream.length) { samples in
+      var context = model.context(batch: samples.count, length: stream.length, start: 0)
+      context.observe = body
+      _ = block(stream.samples(samples), context)
+    }
+  }
+
+  private func forEachPiece(_ range: Range<Int>, length: Int, _ body: (Range<Int>) -> Void) {
+    let step = Self.samplesPerPiece(length: length)
+    for start in stride(from: range.lowerBound, to: range.upperBound, by: step) {
+      body(start..<min(range.upperBound, start + step))
+    }
+  }
+}

@@ -1,0 +1,91 @@
+import HalftoneLayers
+import HalftoneMethods
+import HalftoneSchemes
+import HalftoneTensor
+
+/// Relative output errors of the layers of one block on held-out inputs.
+struct LayerErrors {
+  /// One layer's candidates against its original weight.
+  struct Candidates {
+    var weight: Tensor
+    /// Ŵ of each candidate: plain range, the scheme's range, the method.
+    var rounded: [Tensor]
+  }
+
+  /// ‖(W−Ŵ)X‖²/‖WX‖² for each candidate of each layer, and what was seen of the inputs.
+  struct Result {
+    var errors: [String: [Double]] = [:]
+    var zeroChannels: [String: Int] = [:]
+  }
+
+  /// - Parameter observe: runs the block and shows the inputs of its layers, piece by piece.
+  static func measure(
+    _ layers: [String: Candidates],
+    observe: (_ body: @escaping (_ layer: String, _ input: Tensor) -> Void) -> Void
+  ) -> Result {
+    var sums: [String: (reference: Double, errors: [Double])] = [:]
+    var largest: [String: [Float]] = [:]
+    let differences = layers.mapValues { layer in layer.rounded.map { layer.weight - $0 } }
+    observe { name, input in
+      guard let layer = layers[name], let differences = differences[name] else { return }
+      var sum = sums[name] ?? (0, differences.map { _ in 0 })
+      sum.reference += sumOfSquares(input.linear(layer.weight))
+      for (i, difference) in differences.enumerated() {
+        sum.errors[i] += sumOfSquares(input.linear(difference))
+      }
+      sums[name] = sum
+      noteMagnitudes(of: input, in: &largest[name, default: []])
+    }
+    var result = Result()
+    for (name, sum) in sums {
+      result.errors[name] = sum.errors.map { ratio($0, sum.reference) }
+      result.zeroChannels[name] = largest[name]?.count { $0 == 0 }
+    }
+    return result
+  }
+
+  /// ‖W−Ŵ‖²/‖W‖² for each candidate: what can be said without activations.
+  static func onWeights(_ layers: [String: Candidates]) -> Result {
+    Result(
+      errors: layers.mapValues { layer in
+        let reference = sumOfSquares(layer.weight)
+        return layer.rounded.map { ratio(sumOfSquares(layer.weight - $0), reference) }
+      })
+  }
+
+  /// A layer whose outputs are all zero has no error if it has none in absolute terms.
+  private static func ratio(_ error: Double, _ reference: Double) -> Double {
+    error == 0 ? 0 : reference > 0 ? error / reference : 1
+  }
+
+  /// Row by row in `Double`, in order: the same for any number of threads.
+  static func sumOfSquares(_ x: Tensor) -> Double {
+    x.withElements { elements in
+      stride(from: 0, to: elements.count, by: 4096).reduce(0.0) { total, start in
+        let run = UnsafeBufferPointer(
+          rebasing: elements[start..<min(elements.count, start + 4096)])
+        return total + Double(Kernels.dot(run, run))
+      }
+    }
+  }
+
+  private static func noteMagnitudes(of input: Tensor, in largest: inout [Float]) {
+    let columns = input.columns
+    if largest.isEmpty { largest = [Float](repeating: 0, count: columns) }
+    input.withElements { x in
+      for row in 0..<input.rows {
+        for j in 0..<columns { largest[j] = max(largest[j], abs(x[row * columns + j])) }
+      }
+    }
+  }
+}
+
+extension Tensor {
+  /// Whether every element is a finite number.
+  var isFinite: Bool {
+    withElements { x in
+      let range = Kernels.extrema(x)
+      return x.isEmpty || range.minimum.isFinite && range.maximum.isFinite
+    }
+  }
+}

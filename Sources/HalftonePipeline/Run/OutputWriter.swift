@@ -1,0 +1,137 @@
+import Foundation
+import HalftoneCheckpoints
+import HalftoneLayers
+import HalftoneReport
+import HalftoneSchemes
+import HalftoneTensor
+
+/// Writes the checkpoint of a finished run into its journal, reads it back, and adds the report.
+struct OutputWriter {
+  let run: QuantizationRun
+  let work: QuantizationRun.Work
+  let journal: Journal
+
+  private var blockCount: Int { work.plan.model.blockCount }
+
+  /// Leaves the complete directory at the journal's output path.
+  func write() throws -> RunRecord {
+    run.progress(RunProgress(phase: "writing", fraction: 1))
+    try SystemFile.remove(journal.outputPath)
+    let writer = try CompressedTensorsWriter(
+      output: journal.outputPath, template: work.opened.store, modules: modules)
+    try forEachLayer { layer in
+      try writer.write(layer.record.name, layer.weight, inputs: Self.fixedRange(layer.inputs))
+    }
+    let staging = try writer.complete()
+    run.progress(RunProgress(phase: "verifying", fraction: 1))
+    let written = try OpenedModel(path: staging)
+    try verify(written)
+    let record = try record(written)
+    try writer.addFile("report.json", Array(try record.json()))
+    try writer.addFile("report.html", Array(HTMLReport.render(record).utf8))
+    try writer.addFile("recipe.yaml", Array(run.options.recipe.canonicalText.utf8))
+    try writer.publish()
+    return record
+  }
+
+  private var modules: [CompressedTensorsWriter.Module] {
+    work.plan.layers.compactMap { layer in
+      guard let scheme = layer.scheme, let weights = scheme.weights else { return nil }
+      return CompressedTensorsWriter.Module(
+        name: layer.module.name, weights: weights, inputs: scheme.inputs)
+    }
+  }
+
+  private static func fixedRange(_ inputs: InputQuantizer?) -> (scale: Float, zeroPoint: Float)? {
+    guard case .fixed(let step, let zero, _, _, _) = inputs else { return nil }
+    return (step.scalar, zero)
+  }
+
+  private func forEachLayer(_ body: (BlockResult.Layer) throws -> Void) throws {
+    for index in 0..<blockCount {
+      try journal.block(index, layers: work.layers(index)).layers.forEach(body)
+    }
+  }
+
+  // MARK: - Verification
+
+  /// Every layer read back must be, bit for bit, the one that was measured.
+  private func verify(_ written: OpenedModel) throws {
+    let weights = StoredWeights(store: written.store)
+    try forEachLayer { layer in
+      let name = layer.record.name
+      let stored = try weights.linearWeight(name).dense()
+      guard Self.sameBits(stored, layer.weight.dequantized()) else {
+        throw mismatch(name, "its weights differ from those that were measured")
+      }
+      guard Self.same(try weights.inputQuantizer(name), layer.inputs) else {
+        throw mismatch(name, "its input quantizer differs from the one that was measured")
+      }
+    }
+  }
+
+  private func mismatch(_ name: String, _ problem: String) -> PipelineError {
+    PipelineError(
+      .inputOutput, "\(name) did not survive writing: \(problem); check the disk",
+      at: run.options.output)
+  }
+
+  private static func sameBits(_ a: Tensor, _ b: Tensor) -> Bool {
+    a.shape == b.shape
+      && a.withBytes { a in
+        b.withBytes { b in
+          guard let first = a.baseAddress, let second = b.baseAddress else { return true }
+          return memcmp(first, second, a.count) == 0
+        }
+      }
+  }
+
+  private static func same(_ a: InputQuantizer?, _ b: InputQuantizer?) -> Bool {
+    switch (a, b) {
+    case (nil, nil): true
+    case (.perToken(let bits, let symmetric), .perToken(let otherBits, let otherSymmetric)):
+      bits == otherBits && symmetric == otherSymmetric
+    case (.fixed(let step, let zero, let low, let high, _), .fixed(let s, let z, let l, let h, _)):
+      step.scalar == s.scalar && zero == z && low == l && high == h
+    default: false
+    }
+  }
+
+  // MARK: - Report
+
+  private func record(_ written: OpenedModel) throws -> RunRecord {
+    var layers: [LayerRecord] = []
+    var blocks: [BlockRecord] = []
+    for index in 0..<blockCount {
+      let result = try journal.block(index, layers: work.layers(index))
+      layers += result.layers.map(\.record)
+      blocks.append(result.record)
+    }
+    let calibration = work.calibration
+    var warnings = work.plan.warnings + (calibration?.warnings ?? [])
+    if calibration == nil {
+      warnings.append("no calibration text: errors are those of the weights, not of outputs")
+    }
+    return RunRecord(
+      model: run.options.model, recipe: run.options.recipe.source, seed: run.options.seed,
+      versions: Version.record, bitsPerWeight: work.plan.bitsPerWeight,
+      bytesBefore: try work.opened.store.byteCount(), bytesAfter: try written.store.byteCount(),
+      seconds: (ContinuousClock().now - work.start) / .seconds(1),
+      peakBytes: ProcessMemory.peakBytes,
+      calibration: calibration.map {
+        RunRecord.Calibration(
+          files: $0.files, samples: $0.training.count, length: $0.length,
+          heldOut: $0.heldOut.count, heldOutIsSeparate: $0.heldOutIsSeparate)
+      },
+      evaluation: try evaluation(written), warnings: warnings, layers: layers, blocks: blocks)
+  }
+
+  private func evaluation(_ written: OpenedModel) throws -> RunRecord.Evaluation? {
+    guard let measurement = run.measurement, let before = work.perplexityBefore,
+      let after = try run.perplexity(written, work.tokenizer)
+    else { return nil }
+    return RunRecord.Evaluation(
+      text: measurement.text, context: measurement.context, tokens: after.tokens,
+      perplexityBefore: before.value, perplexityAfter: after.value)
+  }
+}

@@ -1,0 +1,224 @@
+import Foundation
+public import HalftoneLayers
+public import HalftoneReport
+public import HalftoneTokenizers
+import HalftoneCheckpoints
+import HalftoneMethods
+import HalftoneSchemes
+import HalftoneTensor
+
+/// Quantizes one model: recipe, plan, block loop, journal, checkpoint, verification, report.
+public struct QuantizationRun {
+  /// A text's perplexity on a model, measured before and after.
+  public struct Measurement {
+    public var text: String
+    public var context: Int
+    /// The tokens predicted and the perplexity.
+    public var measure: (any LanguageModel, any Tokenizer) throws -> (tokens: Int, value: Double)
+
+    public init(
+      text: String, context: Int,
+      measure: @escaping (any LanguageModel, any Tokenizer) throws -> (tokens: Int, value: Double)
+    ) {
+      self.text = text
+      self.context = context
+      self.measure = measure
+    }
+  }
+
+  public var options: QuantizationOptions
+  public var measurement: Measurement?
+  /// Called often, from the thread that runs.
+  public var progress: (RunProgress) -> Void = { _ in }
+  /// Called with what the user should know at once.
+  public var warn: (String) -> Void = { _ in }
+  /// Asked after each block; true ends the run so that it can be resumed.
+  public var shouldStop: () -> Bool = { false }
+
+  public init(_ options: QuantizationOptions) { self.options = options }
+
+  /// Runs to the end and returns what `report.json` in the output says.
+  ///
+  /// - Throws: what is wrong with the model, the recipe, the text or the output. Nothing is left
+  ///   behind, but for finished blocks where the run can be resumed.
+  public func callAsFunction() throws -> RunRecord {
+    let start = ContinuousClock().now
+    let target = OutputTarget(options.output)
+    try target.check(options)
+    let opened = try OpenedModel(path: options.model)
+    let plan = try Plan(
+      options.recipe, for: try opened.layout(), calibration: options.calibrationSize,
+      allowUnmatched: options.allowUnmatched)
+    plan.warnings.forEach(warn)
+    try checkRequest(plan)
+    let tokenizer =
+      options.calibration.isEmpty && measurement == nil ? nil : try opened.tokenizer()
+    let calibration = try readCalibration(tokenizer)
+    calibration?.warnings.forEach(warn)
+    let before = try perplexity(opened, tokenizer)
+    let work = Work(
+      opened: opened, plan: plan, calibration: calibration, tokenizer: tokenizer,
+      perplexityBefore: before, start: start)
+    progress(RunProgress(phase: "reading the model", fraction: 0))
+    let fingerprint = try fingerprint(work)
+    let journal = try Journal(output: target.path)
+    let finished = try open(journal, fingerprint, work)
+    return try keepingJournal(journal, work) {
+      try solveBlocks(work, journal, from: finished)
+      let record = try OutputWriter(run: self, work: work, journal: journal).write()
+      try target.publish(journal)
+      try journal.remove()
+      return record
+    }
+  }
+
+  /// What is known before the first block.
+  struct Work {
+    let opened: OpenedModel
+    let plan: Plan
+    let calibration: Calibration?
+    let tokenizer: (any Tokenizer)?
+    let perplexityBefore: (tokens: Int, value: Double)?
+    let start: ContinuousClock.Instant
+  }
+
+  // MARK: - Before the work
+
+  private func checkRequest(_ plan: Plan) throws {
+    let hasText = !options.calibration.isEmpty
+    guard hasText || !plan.needsCalibration else {
+      let names = plan.recipe.steps.map(\.name).joined(separator: ", ")
+      throw PipelineError(
+        .usage, "\(names) learns from text: give --calibration FILE", at: plan.recipe.source)
+    }
+    let peak = plan.peakBytes(withCalibration: hasText)
+    if let memory = options.memory, peak > memory {
+      throw PipelineError(
+        .usage,
+        "the run is expected to take \(ByteSize.text(peak)), more than --memory "
+          + "\(ByteSize.text(memory)); use fewer --samples or a shorter --length",
+        at: options.model)
+    }
+  }
+
+  private func readCalibration(_ tokenizer: (any Tokenizer)?) throws -> Calibration? {
+    guard let tokenizer, !options.calibration.isEmpty else { return nil }
+    return try Calibration(
+      files: options.calibration, size: options.calibrationSize, tokenizer: tokenizer)
+  }
+
+  func perplexity(
+    _ opened: OpenedModel, _ tokenizer: (any Tokenizer)?
+  ) throws -> (tokens: Int, value: Double)? {
+    guard let measurement, let tokenizer else { return nil }
+    progress(RunProgress(phase: "measuring perplexity", fraction: 0))
+    return try measurement.measure(opened.model, tokenizer)
+  }
+
+  private func fingerprint(_ work: Work) throws -> RunFingerprint {
+    let versions = Version.record
+    return RunFingerprint(
+      halftone: versions.halftone, model: String(try work.opened.digest(), radix: 16),
+      recipe: options.recipe.canonicalText,
+      calibration: work.calibration.map { String($0.digest, radix: 16) }, seed: options.seed,
+      samples: work.plan.calibration.samples, length: work.plan.calibration.length,
+      allowUnmatched: options.allowUnmatched, instructionSet: versions.instructionSet,
+      blas: versions.blas)
+  }
+
+  /// Makes the journal ready and returns how many blocks it has.
+  private func open(
+    _ journal: Journal, _ fingerprint: RunFingerprint, _ work: Work
+  ) throws -> Int {
+    guard options.resume, journal.hasBegun else {
+      try journal.clear()
+      try journal.begin(fingerprint)
+      return 0
+    }
+    try journal.checkSame(fingerprint)
+    let finished = journal.finishedBlocks(of: work.plan.model.blockCount)
+    for index in 0..<finished { _ = try journal.block(index, layers: work.layers(index)) }
+    return finished
+  }
+
+  // MARK: - The work
+
+  private func solveBlocks(_ work: Work, _ journal: Journal, from finished: Int) throws {
+    let count = work.plan.model.blockCount
+    let loop = BlockLoop(
+      model: work.opened.model, source: options.model, plan: work.plan,
+      calibration: work.calibration, seed: options.seed)
+    guard finished < count else { return }
+    var streams = try work.streams(enteringBlock: finished, journal, loop)
+    for index in finished..<count {
+      if shouldStop() { throw interruption(index, count) }
+      let phase = "block \(index + 1) of \(count)"
+      progress(RunProgress(phase: phase, fraction: Double(index) / Double(count)))
+      let result = try loop.solve(index, &streams) { step in
+        progress(
+          RunProgress(
+            phase: phase, fraction: (Double(index) + step.fraction) / Double(count),
+            loss: step.loss))
+      }
+      try journal.save(result, block: index, next: index + 1 < count ? streams : nil)
+      for layer in result.layers {
+        layer.record.warnings.forEach { warn("\(layer.record.name): \($0)") }
+      }
+    }
+    if shouldStop() { throw interruption(count, count) }
+  }
+
+  private func interruption(_ done: Int, _ count: Int) -> PipelineError {
+    PipelineError(
+      .interrupted,
+      "stopped with \(done) of \(count) blocks finished; the same command with --resume goes on",
+      at: options.output)
+  }
+
+  // MARK: - Failure
+
+  /// Removes the journal if `body` fails, unless the run can go on from it.
+  private func keepingJournal<R>(
+    _ journal: Journal, _ work: Work, _ body: () throws -> R
+  ) throws -> R {
+    do {
+      return try body()
+    } catch {
+      let finished = journal.finishedBlocks(of: work.plan.model.blockCount)
+      guard finished > 0, Self.isWorthResuming(error) else {
+        try? journal.remove()
+        throw error
+      }
+      if (error as? PipelineError)?.code != .interrupted {
+        warn("\(finished) finished blocks are kept; the same command with --resume goes on")
+      }
+      throw error
+    }
+  }
+
+  /// Disks can be freed and users come back; wrong numbers stay wrong.
+  private static func isWorthResuming(_ error: any Error) -> Bool {
+    switch error {
+    case let error as PipelineError:
+      [.interrupted, .inputOutput, .cannotCreate].contains(error.code)
+    case let error as CheckpointError: error.code == .io || error.code == .cannotCreate
+    default: false
+    }
+  }
+}
+
+extension QuantizationRun.Work {
+  /// The layers of block `index` that are quantized, in the order in which they run.
+  func layers(_ index: Int) -> [Plan.Layer] {
+    plan.layers.filter { $0.module.block == index && $0.scheme?.weights != nil }
+  }
+
+  fileprivate func streams(
+    enteringBlock index: Int, _ journal: Journal, _ loop: BlockLoop
+  ) throws -> Streams? {
+    guard index > 0, let calibration else { return try loop.firstStreams() }
+    return try journal.streams(
+      index, length: calibration.length, rows: calibration.ids.count,
+      hidden: plan.model.hiddenSize)
+  }
+}

@@ -1,0 +1,18 @@
+public import HalftoneReport
+import HalftoneTensor
+
+/// The version of this program, as reports and resumable runs record it.
+public enum Version {
+  public static let current = "0.1.0"
+
+  /// What made the numbers of a run on this machine.
+  public static var record: RunRecord.Versions {
+    #if canImport(Accelerate)
+      let blas = "Accelerate"
+    #else
+      let blas = "OpenBLAS"
+    #endif
+    return RunRecord.Versions(
+      halftone: current, instructionSet: Kernels.instructionSet, blas: blas)
+  }
+}
