@@ -1,3 +1,4 @@
+import CHalftoneKernels
 import COpenBLAS
 
 /// Products of row-major float matrices through OpenBLAS, one BLAS thread per worker.
@@ -42,6 +43,7 @@ package enum MatrixProduct {
     _ m: Int, _ n: Int, _ k: Int, _ a: Operand, _ b: Operand, _ out: UnsafeMutablePointer<Float>,
     stride: Int
   ) {
+    if m == 1, !a.transposed, b.transposed { return oneRow(n, k, a, b, out) }
     // BLAS packs its operands anew for each tile: 512 × 1024 keeps that below a tenth of the work.
     // At least two tiles where the product outweighs waking a thread, so that two cores share it.
     let worthSharing = m * n * k > 1 << 21
@@ -55,6 +57,16 @@ package enum MatrixProduct {
         Operand(a.fromRow(i), stride: a.stride, transposed: a.transposed),
         Operand(b.fromColumn(j), stride: b.stride, transposed: b.transposed), out + i * stride + j,
         stride: stride)
+    }
+  }
+
+  /// A row times a transposed matrix, as when text is generated: every element of the matrix is used
+  /// once, so packing it first would cost more than the product.
+  private static func oneRow(
+    _ n: Int, _ k: Int, _ a: Operand, _ b: Operand, _ out: UnsafeMutablePointer<Float>
+  ) {
+    parallelRanges(n, grain: max(1, (1 << 17) / max(1, k))) { range in
+      for j in range { out[j] = Kernels.set.dot(a.base, b.fromColumn(j), k) }
     }
   }
 
