@@ -11,8 +11,13 @@ import argparse
 import json
 import shutil
 import struct
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+
+# tokenizers.py in this script's own folder would shadow the package.
+OWN = Path(__file__).resolve().parent
+sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != OWN]
 
 import numpy as np
 import torch

@@ -6,6 +6,7 @@
 #include "elementwise.h"
 #include "reduce.h"
 #include "transformer.h"
+#include "product.h"
 #include "adam.h"
 #include "grid.h"
 #include "flexround.h"
@@ -24,6 +25,7 @@ const halftone_kernels CONCATENATED(halftone_, set, HALFTONE_SET) = {
     ENTRY(sum), ENTRY(dot), ENTRY(squared_distance), ENTRY(extrema),
     ENTRY(rms_norm), ENTRY(rms_norm_pullback), ENTRY(softmax), ENTRY(softmax_pullback),
     ENTRY(silu_multiply), ENTRY(silu_multiply_pullback), ENTRY(rotate),
+    ENTRY(small_product),
     ENTRY(adam),
     ENTRY(quantize), ENTRY(dequantize), ENTRY(round_trip), ENTRY(round_trip_error),
     ENTRY(round_trip_pullback),

@@ -6,6 +6,7 @@
     apply_to = function)
 #define HALFTONE_SET avx512
 #define HALFTONE_ROUNDS
+#define HALFTONE_PRODUCT_ROWS 8
 #define HALFTONE_CONVERTS_F16
 #include "set.h"
 #pragma clang attribute pop

@@ -49,9 +49,23 @@ static void KERNEL(silu_multiply_pullback)(const float *gate, const float *up, c
               store(dys * (g * s), dup + i, k););
 }
 
+// One vector of the type `V` from each half.
+#define ROTATE(V)                                                                  \
+  do {                                                                             \
+    V a, b, c, s, low, high;                                                       \
+    memcpy(&a, x + i, sizeof a), memcpy(&b, x + half + i, sizeof b);               \
+    memcpy(&c, cosine + i, sizeof c), memcpy(&s, sine + i, sizeof s);              \
+    low = a * c - b * s, high = b * c + a * s;                                     \
+    memcpy(out + i, &low, sizeof low), memcpy(out + half + i, &high, sizeof high); \
+    i += sizeof a / sizeof(float);                                                 \
+  } while (0)
+
+// Heads of a few elements are common in small models, so halves of 4 and 8 have vectors of their own.
 static void KERNEL(rotate)(const float *x, const float *cosine, const float *sine, float *out,
                            size_t half) {
-  FOR_SIXTEEN(half, lanes a = load(x + i, k), b = load(x + half + i, k);
-              lanes c = load(cosine + i, k), s = load(sine + i, k);
-              store(a * c - b * s, out + i, k); store(b * c + a * s, out + half + i, k););
+  size_t i = 0;
+  while (half - i >= 16) ROTATE(lanes);
+  if (half - i >= 8) ROTATE(lanes8);
+  if (half - i >= 4) ROTATE(lanes4);
+  while (half > i) ROTATE(float);
 }

@@ -19,3 +19,4 @@ void dtrtrs_(const char *uplo, const char *trans, const char *diag, const int *n
              size_t uploLength, size_t transLength, size_t diagLength);
 void openblas_set_num_threads(int threads);
 char *openblas_get_config(void);
+char *openblas_get_corename(void);

@@ -25,10 +25,15 @@ public protocol WeightStore: Sendable {
   /// The bytes of the tensor `name`, at any alignment.
   func withBytes<R>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> R) throws -> R
 
+  /// Gives back the memory that reading the tensor `name` took, if it was the file's.
+  ///
+  /// The tensor stays valid; its bytes are read from the file again when needed.
+  func evict(_ name: String)
+
   /// The weight of the linear layer `module`, dense or quantized.
   func linearWeight(_ module: String) throws -> StoredWeight
 
-  /// How the inputs of the linear layer `module` are quantized when it runs; nil where they are not.
+  /// How the inputs of the linear layer `module` are quantized when it runs; nil where not at all.
   func storedInputScheme(_ module: String) throws -> StoredInputs?
 }
 
@@ -60,6 +65,8 @@ extension WeightStore {
   public func storedType(of name: String) throws(CheckpointError) -> StoredType {
     try description(of: name).type
   }
+
+  public func evict(_ name: String) {}
 
   public func linearWeight(_ module: String) throws -> StoredWeight {
     .dense(try tensor(module + ".weight"))

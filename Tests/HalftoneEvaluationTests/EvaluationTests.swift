@@ -71,7 +71,7 @@ struct Bundled {
 
   func encode(_ text: String) throws -> [Int] {
     tokenizer.encode(
-      String(decoding: try Repository.data("Resources/text/\(text)"), as: UTF8.self))
+      try EvaluationText.decode(Repository.data("Resources/text/\(text)"), file: text))
   }
 }
 
@@ -200,6 +200,17 @@ func relative(_ a: Double, _ b: Double) -> Double { abs(a - b) / abs(b) }
       try MultipleChoiceTask(name: "task", jsonLines: Data(text.utf8))
     }
     #expect(error?.description.contains(part) == true)
+  }
+}
+
+@Suite struct EvaluationTextTests {
+  @Test func `line ends are read as Python's text mode does`() throws {
+    let text = try EvaluationText.decode(Data("a\r\nb\rc\n\r\n\r\r\nd\r".utf8), file: "t")
+    #expect(text == "a\nb\nc\n\n\n\nd\n")
+    let error = #expect(throws: EvaluationError.self) {
+      try EvaluationText.decode(Data([0x61, 0xFF]), file: "t.txt")
+    }
+    #expect(error?.description.contains("t.txt: not UTF-8") == true)
   }
 }
 

@@ -16,8 +16,13 @@ import Testing
 
   /// From Scripts/golden/models.py: transformers, the whole sequence run anew for each token.
   struct Greedy: Decodable {
-    let prompt_ids: [Int]
+    let promptIds: [Int]
     let ids: [Int]
+
+    private enum CodingKeys: String, CodingKey {
+      case promptIds = "prompt_ids"
+      case ids
+    }
   }
 
   @Test(arguments: ["stories260k", "books-7m"])
@@ -26,11 +31,12 @@ import Testing
     let golden = try #require(JSONDecoder().decode([String: Greedy].self, from: file)[name])
     var streamed: [Int] = []
     let found = try Generator(Self.model(name)).generate(
-      golden.prompt_ids, .init(tokens: golden.ids.count, stop: []), onToken: { streamed.append($0) })
+      golden.promptIds, .init(tokens: golden.ids.count, stop: []), onToken: { streamed.append($0) }
+    )
     #expect(found.ids == golden.ids)
     #expect(streamed == golden.ids)
     #expect(found.finish == .tokenLimit)
-    #expect(found.promptCount == golden.prompt_ids.count)
+    #expect(found.promptCount == golden.promptIds.count)
     #expect(found.decodedCount == golden.ids.count - 1)
   }
 
@@ -71,7 +77,7 @@ import Testing
     let end = golden.ids[10]
     let expected = golden.ids.prefix { $0 != end }
     let found = try Generator(Self.model("stories260k")).generate(
-      golden.prompt_ids, .init(tokens: 48, stop: [end]))
+      golden.promptIds, .init(tokens: 48, stop: [end]))
     #expect(found.ids == Array(expected))
     #expect(found.finish == .endOfText)
   }

@@ -1,7 +1,7 @@
 import Foundation
 import HalftoneTokenizers
 
-/// The files that Scripts/golden/tokenizers.py wrote, and the repository's own data.
+/// The files that Scripts/golden/tokenizer_ids.py wrote, and the repository's own data.
 enum GoldenFiles {
   static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent()

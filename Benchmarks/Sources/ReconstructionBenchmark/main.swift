@@ -13,8 +13,10 @@ struct BlockShape {
   let intermediate: Int
 
   static let all = [
-    BlockShape(name: "stories260k", hidden: 64, heads: 8, keyHeads: 4, headWidth: 8, intermediate: 172),
-    BlockShape(name: "books-7m", hidden: 256, heads: 8, keyHeads: 4, headWidth: 32, intermediate: 768),
+    BlockShape(
+      name: "stories260k", hidden: 64, heads: 8, keyHeads: 4, headWidth: 8, intermediate: 172),
+    BlockShape(
+      name: "books-7m", hidden: 256, heads: 8, keyHeads: 4, headWidth: 32, intermediate: 768),
   ]
 
   func block(using generator: inout SeededGenerator) -> LlamaBlock {
@@ -25,7 +27,8 @@ struct BlockShape {
     let norm = RMSNorm(weight: Tensor(repeating: 1, shape: [hidden]), epsilon: 1e-5)
     let attention = Attention(
       index: 0, heads: heads, keyHeads: keyHeads, window: nil,
-      queries: linear("q", heads * headWidth, hidden), keys: linear("k", keyHeads * headWidth, hidden),
+      queries: linear("q", heads * headWidth, hidden),
+      keys: linear("k", keyHeads * headWidth, hidden),
       values: linear("v", keyHeads * headWidth, hidden),
       output: linear("o", hidden, heads * headWidth))
     let feedForward = GatedFeedForward(
@@ -59,12 +62,26 @@ struct BlockShape {
   }
 }
 
-let iterations = CommandLine.arguments.dropFirst().compactMap(Int.init).first ?? 100
+/// Processor seconds of all threads so far, which other programs' load disturbs least.
+func processorSeconds() -> Double {
+  var time = timespec()
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+  return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+}
+
+let arguments = CommandLine.arguments.dropFirst().compactMap { Int($0) }
+let iterations = arguments.first ?? 100
+if arguments.count > 1 { Parallelism.threads = arguments[1] }
+print(BLASLibrary.description)
 print("threads \(Parallelism.threads), kernels \(Kernels.instructionSet), batch 4 × 256")
-for shape in BlockShape.all {
+let chosen = CommandLine.arguments.last
+for shape in BlockShape.all where !BlockShape.all.contains { $0.name == chosen } || shape.name == chosen {
+  let start = processorSeconds()
   let seconds = try shape.measure(iterations: iterations + 10).dropFirst(10).sorted()
   let median = seconds[seconds.count / 2] * 1000
+  let processor = (processorSeconds() - start) / Double(iterations + 10) * 1000
   print(
     "\(shape.name): \(String(format: "%.2f", median)) ms an iteration (median of \(seconds.count), "
-      + "\(String(format: "%.2f", seconds[seconds.count / 20] * 1000)) at the 5th percentile)")
+      + "\(String(format: "%.2f", seconds[seconds.count / 20] * 1000)) at the 5th percentile; "
+      + "\(String(format: "%.2f", processor)) ms of processor time with set-up)")
 }

@@ -61,6 +61,12 @@ typedef struct {
   //   out[i] = x[i]*c[i] - x[half+i]*s[i];  out[half+i] = x[half+i]*c[i] + x[i]*s[i]. In place is fine.
   void (*rotate)(const float *x, const float *cosine, const float *sine, float *out, size_t half);
 
+  // --- Small matrices -------------------------------------------------------------------------------
+  // c[i*c_row + j] = sum over l < inner of a[i*a_row + l*a_column] * b[l*b_row + j], l ascending, for
+  // i < m and j < n; added to c if `accumulate`. For operands that fit the cache.
+  void (*small_product)(const float *a, size_t a_row, size_t a_column, const float *b, size_t b_row,
+                        float *c, size_t c_row, size_t m, size_t n, size_t inner, int accumulate);
+
   // --- Adam ---------------------------------------------------------------------------------------
   // m = b1*m + (1-b1)*g;  v = b2*v + (1-b2)*g*g;  x -= rate * (m/c1) / (sqrt(v/c2) + epsilon)
   void (*adam)(float *x, const float *g, float *m, float *v, float rate, float b1, float b2, float c1,

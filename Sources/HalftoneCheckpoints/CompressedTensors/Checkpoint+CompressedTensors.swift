@@ -13,12 +13,12 @@ extension Checkpoint {
         "\(path): \(module) holds quantized codes, but quantization_config says nothing of it")
     }
     let scheme = try arguments.weightScheme("\(path): \(module)")
-    let codes =
+    let (codes, layout) =
       try isPacked
       ? packedCodes(module, bits: scheme.format.bits)
-      : integerCodes(stored, scheme.format)
+      : (integerCodes(stored, scheme.format), .dense)
     let scales = try scales(module, scheme, codes.shape)
-    let zeros = try zeroPoints(module, scheme.format.bits, scales.shape)
+    let zeros = try zeroPoints(module, scheme.format.bits, scales.shape, layout)
     try checkColumnOrder(module, scheme, columns: codes.columns)
     return .quantized(
       try QuantizedTensor(
@@ -56,7 +56,9 @@ extension Checkpoint {
     return tensor.float().scalar
   }
 
-  private func packedCodes(_ module: String, bits: Int) throws -> Tensor {
+  private func packedCodes(
+    _ module: String, bits: Int
+  ) throws -> (Tensor, PackedCodes.Layout) {
     let name = module + ".weight_packed"
     let words = try tensor(name)
     guard words.elementType == .int32, words.shape.count == 2 else {
@@ -64,13 +66,13 @@ extension Checkpoint {
     }
     let shape = try originalShape(module)
     guard shape[0] == words.rows, !shape.contains(0),
-      let codes = PackedCodes.unpack(words, columns: shape[1], bits: bits)
+      let layout = PackedCodes.layout(words: words.columns, columns: shape[1], bits: bits)
     else {
       throw CheckpointError(
         .malformed,
         "\(path): \(name) \(words.shape) does not hold \(bits)-bit codes of a matrix \(shape)")
     }
-    return codes
+    return (PackedCodes.unpack(words, columns: shape[1], bits: bits, layout), layout)
   }
 
   private func originalShape(_ module: String) throws -> [Int] {
@@ -129,7 +131,9 @@ extension Checkpoint {
   }
 
   /// Zero points [rows, groups]; nil where all are 0.
-  private func zeroPoints(_ module: String, _ bits: Int, _ table: [Int]) throws -> Tensor? {
+  private func zeroPoints(
+    _ module: String, _ bits: Int, _ table: [Int], _ preferred: PackedCodes.Layout
+  ) throws -> Tensor? {
     let name = module + ".weight_zero_point"
     guard contains(name) else { return nil }
     let stored = try tensor(name)
@@ -141,9 +145,11 @@ extension Checkpoint {
     }
     let zeros: Tensor
     if stored.elementType == .int32, stored.shape.count == 2, stored.columns == table[1],
-      let codes = PackedCodes.unpack(
-        PackedCodes.transposed(stored), columns: table[0], bits: bits)
+      let layout = PackedCodes.layout(
+        words: stored.rows, columns: table[0], bits: bits, preferred: preferred)
     {
+      let codes = PackedCodes.unpack(
+        PackedCodes.transposed(stored), columns: table[0], bits: bits, layout)
       zeros = PackedCodes.transposed(codes).float()
     } else {
       guard stored.count == table[0] * table[1], stored.elementType != .int32 else {

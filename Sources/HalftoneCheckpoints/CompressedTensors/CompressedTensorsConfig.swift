@@ -59,7 +59,10 @@ public struct CompressedTensorsConfig: Sendable {
       }
       if let pattern = ModulePattern.expression(matcher) {
         guard ModulePattern.isValid(pattern) else {
-          throw CheckpointError(.malformed, "\(place): \"\(matcher)\" is no regular expression")
+          throw CheckpointError(
+            .malformed,
+            "\(place): \"\(matcher)\" is no regular expression that is supported: "
+              + "repeat no groups, and at most five times a character")
         }
       }
       result.append(matcher)
@@ -80,29 +83,6 @@ public struct CompressedTensorsConfig: Sendable {
       }
     }
     return best?.group
-  }
-}
-
-/// The matchers of compressed-tensors: a module's name, `re:` and an expression, or a class.
-enum ModulePattern {
-  /// The expression of a matcher that has one.
-  static func expression(_ matcher: String) -> String? {
-    matcher.hasPrefix("re:") ? String(matcher.dropFirst(3)) : nil
-  }
-
-  static func isValid(_ expression: String) -> Bool {
-    expression.utf8.count <= 1024 && (try? Regex<AnyRegexOutput>(expression)) != nil
-  }
-
-  /// 0 for a name, 1 for an expression, 2 for the class of linear layers; nil without a match.
-  static func rank(_ matcher: String, _ module: String) -> Int? {
-    if matcher == module { return 0 }
-    if let expression = expression(matcher) {
-      // Anchored at the start only, as Python's re.match.
-      let match = try? Regex<AnyRegexOutput>(expression).prefixMatch(in: module)
-      return match == nil ? nil : 1
-    }
-    return matcher == "Linear" || matcher == "Module" ? 2 : nil
   }
 }
 

@@ -93,6 +93,7 @@ public final class CompressedTensorsWriter {
     }
     try layout.encode(weight, inputs: inputs) { try output.write($0, $1) }
     unwritten.remove(module)
+    template.evict(module + ".weight")
   }
 
   /// Writes `tensor` in place of the template's tensor `name`, in the type it had there.
@@ -120,6 +121,7 @@ public final class CompressedTensorsWriter {
     precondition(unwritten.isEmpty, "layers never written: \(unwritten.sorted().prefix(3))")
     for name in carried where !replaced.contains(name) {
       try template.withBytes(of: name) { try output.write(name, $0) }
+      template.evict(name)
     }
     try output.finish()
     for file in template.sideFiles { try directory.copy(file) }

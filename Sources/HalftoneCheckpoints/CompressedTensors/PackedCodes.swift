@@ -33,19 +33,26 @@ enum PackedCodes {
     }
   }
 
-  /// The inverse of ``pack(_:bits:)`` for `words` [rows, n] in either layout; nil if n fits neither.
+  enum Layout {
+    case dense, separate
+  }
+
+  /// The layout in which `columns` codes take so many words; nil if they do in neither.
   ///
-  /// Where n is the same for both, which takes short rows, the dense layout is meant.
-  static func unpack(_ words: Tensor, columns: Int, bits: Int) -> Tensor? {
+  /// Short rows may take as many in both; then it is the `preferred` one.
+  static func layout(
+    words: Int, columns: Int, bits: Int, preferred: Layout = .dense
+  ) -> Layout? {
+    let isDense = words == denseWords(columns, bits: bits)
+    let isSeparate = words == separateWords(columns, bits: bits)
+    if isDense && isSeparate { return preferred }
+    return isDense ? .dense : isSeparate ? .separate : nil
+  }
+
+  /// The inverse of ``pack(_:bits:)`` for `words` [rows, n], n as `layout` has it.
+  static func unpack(_ words: Tensor, columns: Int, bits: Int, _ layout: Layout) -> Tensor {
     let (rows, count) = (words.rows, words.columns)
-    let perWord: Int
-    if count == denseWords(columns, bits: bits) {
-      perWord = columns
-    } else if count == separateWords(columns, bits: bits) {
-      perWord = 32 / bits
-    } else {
-      return nil
-    }
+    let perWord = layout == .dense ? columns : 32 / bits
     return words.withBytes { bytes in
       Tensor(shape: [rows, columns], elementType: .int8) { out in
         let codes = out.bindMemory(to: Int8.self)

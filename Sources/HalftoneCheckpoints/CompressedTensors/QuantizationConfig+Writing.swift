@@ -19,6 +19,7 @@ func quantizationConfig(_ layouts: [ModuleLayout], tensors: [TensorDescription])
     "global_compression_ratio": .null,
     "ignore": .array(untouched.map { .string($0) }),
     "kv_cache_scheme": .null,
+    "moe_sparsity_config": .null,
     "quant_method": "compressed-tensors",
     "quantization_status": "compressed",
     "sparsity_config": [:],
@@ -43,7 +44,7 @@ private func groups(_ layouts: [ModuleLayout]) -> [[ModuleLayout]] {
   return groups
 }
 
-/// Matrices that are not quantized and could be linear layers; always the output layer if it is not.
+/// Matrices that are not quantized and could be linear layers; always the output layer if dense.
 ///
 /// The output layer may be listed without being stored: tied to the embedding, it is a linear layer
 /// to the tools that match names.

@@ -56,6 +56,8 @@ public final class Checkpoint: WeightStore {
     try owner(name).withBytes(of: name, body)
   }
 
+  public func evict(_ name: String) { owners[name]?.evict(name) }
+
   /// How the weights were quantized, if they were by compressed-tensors.
   ///
   /// - Throws: `CheckpointError` for a configuration that is malformed or of another tool.

@@ -15,7 +15,7 @@ public final class Llama2CCheckpoint: WeightStore {
 
   /// Maps the file at `path`.
   ///
-  /// - Throws: `CheckpointError`: `.missing` without a file, `.malformed` if its sizes do not agree.
+  /// - Throws: `CheckpointError`: `.missing` without a file, `.malformed` if sizes do not agree.
   public init(path: String) throws(CheckpointError) {
     file = try mapped(path)
     self.path = path

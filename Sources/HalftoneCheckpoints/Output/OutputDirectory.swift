@@ -3,7 +3,7 @@ import HalftoneTensor
 
 /// A directory that appears under its name complete or not at all.
 ///
-/// Files are written into a hidden sibling, which ``publish()`` renames; without it nothing remains.
+/// Files are written to a hidden sibling, which ``publish()`` renames; without it nothing remains.
 final class OutputDirectory {
   let path: String
   /// Where the files are until the directory is published.
@@ -11,8 +11,8 @@ final class OutputDirectory {
   private let overwrites: Bool
   private var isOpen = true
 
-  /// - Throws: `CheckpointError.Code.cannotCreate` if `path` exists and is not to be overwritten, or
-  ///   its parent cannot be written.
+  /// - Throws: `CheckpointError.Code.cannotCreate` if `path` exists and is not to be overwritten,
+  ///   or its parent cannot be written.
   init(path: String, overwrites: Bool) throws(CheckpointError) {
     self.path = URL(fileURLWithPath: path).standardizedFileURL.path
     self.overwrites = overwrites

@@ -7,7 +7,7 @@ final class OutputFile {
   private let temporary: String
   private var descriptor: Int32
 
-  /// Creates the file's temporary in the directory of `path`.; errors name `shown`, or `path` without.
+  /// Creates the file's temporary in the directory of `path`; errors name `shown`, or else `path`.
   init(path: String, naming shown: String? = nil) throws(CheckpointError) {
     self.path = path
     self.shown = shown ?? path

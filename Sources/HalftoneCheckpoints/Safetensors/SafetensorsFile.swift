@@ -12,7 +12,7 @@ public final class SafetensorsFile: Sendable {
 
   /// Maps the file at `path` and checks its header completely.
   ///
-  /// - Throws: `CheckpointError`, `.missing` without a readable file, `.malformed` for a bad header.
+  /// - Throws: `CheckpointError`, `.missing` without a file, `.malformed` for a bad header.
   public init(path: String) throws(CheckpointError) {
     file = try mapped(path)
     self.path = path
@@ -55,6 +55,11 @@ public final class SafetensorsFile: Sendable {
     return try withExtendedLifetime(file) {
       try body(UnsafeRawBufferPointer(rebasing: file.bytes[range]))
     }
+  }
+
+  /// Gives back the memory that reading the tensor `name` took; it stays valid.
+  public func evict(_ name: String) {
+    if let entry = entries[name] { file.evict(entry.range) }
   }
 
   private func entry(_ name: String) throws(CheckpointError) -> SafetensorsHeader.Entry {

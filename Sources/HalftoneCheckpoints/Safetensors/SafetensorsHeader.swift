@@ -14,55 +14,75 @@ struct SafetensorsHeader {
 
   /// Reads the header of the file whose bytes these are; only the header is touched.
   init(_ bytes: UnsafeRawBufferPointer, path: String) throws(CheckpointError) {
-    func malformed(_ problem: String) -> CheckpointError {
-      CheckpointError(
-        .malformed, "\(path): not a valid safetensors file: \(problem); fetch or write it again")
+    do {
+      let text = try Self.text(bytes)
+      try readMembers(of: Self.document(text), data: 8 + text.count, end: bytes.count)
+      try checkCover(8 + text.count..<bytes.count)
+    } catch {
+      throw CheckpointError(
+        .malformed, "\(path): not a valid safetensors file: \(error.text); fetch or write it again")
     }
-    guard bytes.count >= 8 else {
-      throw malformed("\(bytes.count) bytes are too few for a header")
-    }
+  }
+
+  /// The JSON that follows its length.
+  private static func text(_ bytes: UnsafeRawBufferPointer) throws(Problem)
+    -> UnsafeRawBufferPointer
+  {
+    guard bytes.count >= 8 else { throw Problem("\(bytes.count) bytes are too few for a header") }
     let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
-    guard length <= UInt64(Self.maximumByteCount) else {
-      throw malformed("a header of \(length) bytes is above the limit of \(Self.maximumByteCount)")
+    guard length <= UInt64(maximumByteCount) else {
+      throw Problem("a header of \(length) bytes is above the limit of \(maximumByteCount)")
     }
     guard Int(length) <= bytes.count - 8 else {
-      throw malformed(
+      throw Problem(
         "a header of \(length) bytes in a file of \(bytes.count) bytes; the file may be cut short")
     }
-    let text = UnsafeRawBufferPointer(rebasing: bytes[8..<8 + Int(length)])
-    guard text.first == UInt8(ascii: "{") else { throw malformed("the header is no JSON object") }
-    let document: JSONValue
+    return UnsafeRawBufferPointer(rebasing: bytes[8..<8 + Int(length)])
+  }
+
+  private static func document(_ text: UnsafeRawBufferPointer) throws(Problem) -> JSONObject {
     do {
-      document = try JSONValue(parsing: text, maximumDepth: 8)
+      let document = try JSONValue(parsing: text, maximumDepth: 8)
+      if text.first == UInt8(ascii: "{"), let object = document.object { return object }
     } catch {
-      throw malformed("header: \(error)")
+      throw Problem("header: \(error)")
     }
-    for (key, value) in document.object?.pairs ?? [] {
-      guard let member = value.object else { throw malformed("\"\(key)\" is no JSON object") }
+    throw Problem("the header is no JSON object")
+  }
+
+  private mutating func readMembers(
+    of document: JSONObject, data: Int, end: Int
+  ) throws(Problem) {
+    for (key, value) in document.pairs {
+      guard let member = value.object else { throw Problem("\"\(key)\" is no JSON object") }
       do {
         if key == "__metadata__" {
           metadata = try Self.strings(member)
         } else {
-          entries.append(try Self.entry(key, member, data: 8 + Int(length), end: bytes.count))
+          entries.append(try Self.entry(key, member, data: data, end: end))
         }
       } catch {
-        throw malformed("\"\(key)\": \(error.text)")
+        throw Problem("\"\(key)\": \(error.text)")
       }
     }
+  }
+
+  /// Sorts the entries by place, and checks that they cover `data` without gap or overlap.
+  private mutating func checkCover(_ data: Range<Int>) throws(Problem) {
     entries.sort {
       ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
     }
-    var end = 8 + Int(length)
+    var end = data.lowerBound
     for entry in entries {
       guard entry.range.lowerBound == end else {
-        throw malformed(
+        throw Problem(
           "\"\(entry.description.name)\" begins at byte \(entry.range.lowerBound), "
             + "but the tensor before it ends at \(end)")
       }
       end = entry.range.upperBound
     }
-    guard end == bytes.count else {
-      throw malformed("tensors end at byte \(end) of \(bytes.count)")
+    guard end == data.upperBound else {
+      throw Problem("tensors end at byte \(end) of \(data.upperBound)")
     }
   }
 

@@ -11,7 +11,9 @@ final class GradientNode: @unchecked Sendable {
 
   private static let created = Atomic<Int>(0)
 
-  init(_ operation: TensorOperation?, _ inputs: [Tensor], _ pullback: @escaping (Tensor) -> [Tensor?]) {
+  init(
+    _ operation: TensorOperation?, _ inputs: [Tensor], _ pullback: @escaping (Tensor) -> [Tensor?]
+  ) {
     id = GradientNode.created.wrappingAdd(1, ordering: .relaxed).newValue
     self.operation = operation
     self.inputs = inputs

@@ -68,6 +68,7 @@ public struct SquareMatrix: Sendable, Equatable {
   }
 
   private mutating func factor(_ triangle: String) throws(FactorizationError) {
+    BLASLibrary.prepare()
     var (n, info) = (Int32(size), Int32(0))
     elements.withUnsafeMutableBufferPointer { a in
       dpotrf_(triangle, &n, a.baseAddress, &n, &info, 1)

@@ -31,9 +31,13 @@ public struct AttentionShape: Sendable, Equatable {
     return max(0, end - (window ?? end))..<end
   }
 
-  /// Query rows that share one matrix product: small enough to skip most of the masked triangle.
+  /// Query rows that share one matrix product: few, to skip nearly all of the masked triangle.
+  static let blockLength = 32
+
   var blocks: [Range<Int>] {
-    stride(from: 0, to: queryLength, by: 128).map { $0..<min($0 + 128, queryLength) }
+    stride(from: 0, to: queryLength, by: Self.blockLength).map {
+      $0..<min($0 + Self.blockLength, queryLength)
+    }
   }
 
   /// The keys that any query of `block` sees.
@@ -104,35 +108,39 @@ private struct AttentionKernel {
     _ sequence: Int, _ head: Int, _ p: UnsafeMutablePointer<Float>,
     _ out: UnsafeMutablePointer<Float>
   ) {
+    let start = keyStart(sequence, head, 0)
+    let keysByColumn = transposed(keys.floats + start)
     for block in shape.blocks {
       let seen = shape.visible(block)
-      let at = keyStart(sequence, head, seen.lowerBound)
       let from = queryStart(sequence, head, block.lowerBound)
       let scores = p + block.lowerBound * shape.keyLength + seen.lowerBound
-      MatrixProduct.serial(
-        block.count, seen.count, width, .init(queries.floats + from, stride: queryStride),
-        .init(keys.floats + at, stride: keyStride, transposed: true), scores,
-        stride: shape.keyLength)
+      Kernels.set.small_product(
+        queries.floats + from, queryStride, 1, keysByColumn.floats + seen.lowerBound,
+        shape.keyLength, scores, shape.keyLength, block.count, seen.count, width, 0)
       for i in block { normalize(p + i * shape.keyLength, shape.visible(i), within: seen) }
-      MatrixProduct.serial(
-        block.count, width, seen.count, .init(scores, stride: shape.keyLength),
-        .init(values.floats + at, stride: keyStride), out + from, stride: queryStride)
+      Kernels.set.small_product(
+        scores, shape.keyLength, 1, values.floats + start + seen.lowerBound * keyStride, keyStride,
+        out + from, queryStride, block.count, width, seen.count, 0)
     }
   }
 
+  /// One head's keys or values by columns: [width, keyLength].
+  private func transposed(_ head: UnsafePointer<Float>) -> Tensor {
+    Tensor(shape: [width, shape.keyLength]) { out in
+      for j in 0..<shape.keyLength {
+        for i in 0..<width { out[i * shape.keyLength + j] = head[j * keyStride + i] }
+      }
+    }
+  }
+
+  /// Softmax over a block's row, with 0 for the keys that its other queries see and this one does not.
   private func normalize(
     _ row: UnsafeMutablePointer<Float>, _ own: Range<Int>, within seen: Range<Int>
   ) {
-    _ = Kernels.set.softmax(row + own.lowerBound, alpha, own.count)
-    clear(row, own, within: seen)
-  }
-
-  /// Zeros for the keys that other queries of the block see and this one does not.
-  private func clear(
-    _ row: UnsafeMutablePointer<Float>, _ own: Range<Int>, within seen: Range<Int>
-  ) {
-    (row + seen.lowerBound).update(repeating: 0, count: own.lowerBound - seen.lowerBound)
-    (row + own.upperBound).update(repeating: 0, count: seen.upperBound - own.upperBound)
+    (row + seen.lowerBound).update(
+      repeating: -.infinity, count: own.lowerBound - seen.lowerBound)
+    (row + own.upperBound).update(repeating: -.infinity, count: seen.upperBound - own.upperBound)
+    _ = Kernels.set.softmax(row + seen.lowerBound, alpha, seen.count)
   }
 
   func pullback(_ saved: Storage, _ dy: Tensor) -> [Tensor?] {
@@ -143,7 +151,8 @@ private struct AttentionKernel {
     let dk = Tensor(repeating: 0, shape: keys.shape)
     let dv = Tensor(repeating: 0, shape: keys.shape)
     parallelFor(shape.batch * shape.keyHeads) { task in
-      let scratch = Storage(byteCount: 128 * shape.keyLength * 4)
+      let scratch = Storage(
+        byteCount: AttentionShape.blockLength * shape.keyLength * 4)
       for member in 0..<group {
         let (sequence, head) = (task / shape.keyHeads, task % shape.keyHeads * group + member)
         pullback(
@@ -159,33 +168,30 @@ private struct AttentionKernel {
     _ ds: UnsafeMutablePointer<Float>, _ dq: UnsafeMutablePointer<Float>,
     _ dk: UnsafeMutablePointer<Float>, _ dv: UnsafeMutablePointer<Float>
   ) {
+    let valuesByColumn = transposed(values.floats + keyStart(sequence, head, 0))
     for block in shape.blocks {
       let seen = shape.visible(block)
       let at = keyStart(sequence, head, seen.lowerBound)
       let from = queryStart(sequence, head, block.lowerBound)
       let (m, n) = (block.count, seen.count)
       let probabilities = p + block.lowerBound * shape.keyLength + seen.lowerBound
-      let gradient = MatrixProduct.Operand(dy + from, stride: queryStride)
-      MatrixProduct.serial(
-        m, n, width, gradient, .init(values.floats + at, stride: keyStride, transposed: true), ds,
-        stride: n)
-      MatrixProduct.serial(
-        n, width, m, .init(probabilities, stride: shape.keyLength, transposed: true), gradient,
-        dv + at, stride: keyStride, beta: 1)
-      for i in block {
-        let own = shape.visible(i)
-        let row = ds + (i - block.lowerBound) * n - seen.lowerBound
+      // dP = do·vᵀ, dv += Pᵀ·do
+      Kernels.set.small_product(
+        dy + from, queryStride, 1, valuesByColumn.floats + seen.lowerBound, shape.keyLength, ds, n,
+        m, n, width, 0)
+      Kernels.set.small_product(
+        probabilities, 1, shape.keyLength, dy + from, queryStride, dv + at, keyStride, n, width, m,
+        1)
+      for row in 0..<m {  // P is 0 where masked, and with it dS
+        let at = row * n
         Kernels.set.softmax_pullback(
-          p + i * shape.keyLength + own.lowerBound, row + own.lowerBound, alpha,
-          row + own.lowerBound, own.count)
-        clear(row, own, within: seen)
+          probabilities + row * shape.keyLength, ds + at, alpha, ds + at, n)
       }
-      MatrixProduct.serial(
-        m, width, n, .init(ds, stride: n), .init(keys.floats + at, stride: keyStride), dq + from,
-        stride: queryStride)
-      MatrixProduct.serial(
-        n, width, m, .init(ds, stride: n, transposed: true),
-        .init(queries.floats + from, stride: queryStride), dk + at, stride: keyStride, beta: 1)
+      // dq = dS·k, dk += dSᵀ·q
+      Kernels.set.small_product(
+        ds, n, 1, keys.floats + at, keyStride, dq + from, queryStride, m, width, n, 0)
+      Kernels.set.small_product(
+        ds, 1, n, queries.floats + from, queryStride, dk + at, keyStride, n, width, m, 1)
     }
   }
 }

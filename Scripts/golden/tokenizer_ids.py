@@ -1,6 +1,6 @@
 """Makes Tests/HalftoneTokenizersTests/Golden with Hugging Face tokenizers.
 
-Run from the repository's root:  python Scripts/golden/tokenizers.py
+Run from the repository's root:  python Scripts/golden/tokenizer_ids.py
 Needs tokenizers==0.23.3. Everything is seeded and trained on Resources/text, so a second run
 writes the same bytes.
 """

@@ -1,0 +1,122 @@
+import Foundation
+import HalftoneLayers
+import HalftoneModels
+import Testing
+
+@Suite struct LlamaConfigurationTests {
+  /// A small config.json with some keys replaced, or left out where nil.
+  static func json(_ changes: [String: String?] = [:]) -> Data {
+    var values: [String: String] = [
+      "model_type": "\"llama\"", "vocab_size": "64", "hidden_size": "32",
+      "intermediate_size": "48", "num_hidden_layers": "4", "num_attention_heads": "4",
+    ]
+    for (key, value) in changes { values[key] = value }
+    let members = values.map { "\"\($0.key)\": \($0.value)" }
+    return Data("{\(members.joined(separator: ", "))}".utf8)
+  }
+
+  static func read(_ changes: [String: String?] = [:]) throws -> LlamaConfiguration {
+    try LlamaConfiguration(json(changes))
+  }
+
+  static func message(_ data: Data) -> String {
+    do {
+      _ = try LlamaConfiguration(data)
+      return ""
+    } catch { return error.description }
+  }
+
+  @Test func `missing keys have the defaults of transformers`() throws {
+    let llama = try Self.read()
+    #expect(llama.keyHeads == 4 && llama.headWidth == 8)
+    #expect(llama.epsilon == 1e-6 && llama.theta == 10_000 && llama.scaling == .none)
+    #expect(llama.contextLength == 2048)
+    #expect(!llama.tiedEmbeddings && !llama.inputBias && !llama.headNorms)
+    #expect(llama.windows == [nil, nil, nil, nil] && llama.endOfTextIds == [])
+    #expect(try Self.read(["model_type": "\"mistral\""]).windows == [4096, 4096, 4096, 4096])
+    let qwen2 = try Self.read(["model_type": "\"qwen2\""])
+    #expect(qwen2.inputBias && !qwen2.outputBias && !qwen2.headNorms)
+    let qwen3 = try Self.read(["model_type": "\"qwen3\""])
+    #expect(qwen3.headWidth == 128 && qwen3.headNorms && !qwen3.inputBias)
+  }
+
+  @Test func `old and new rotary keys mean the same`() throws {
+    let old = try Self.read([
+      "rope_theta": "5e5", "max_position_embeddings": "8192",
+      "rope_scaling": """
+      {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+      """,
+    ])
+    let new = try Self.read([
+      "max_position_embeddings": "131072",
+      "rope_parameters": """
+      {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0,
+       "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+      """,
+    ])
+    #expect(old.theta == 500_000)
+    #expect(old.scaling == .llama3(factor: 8, low: 1, high: 4, original: 8192))
+    #expect(new.theta == old.theta && new.scaling == old.scaling)
+  }
+
+  @Test func `qwen layers slide as the configuration says`() throws {
+    let base: [String: String?] = [
+      "model_type": "\"qwen2\"", "use_sliding_window": "true", "sliding_window": "16",
+    ]
+    func windows(_ changes: [String: String?]) throws -> [Int?] {
+      try Self.read(base.merging(changes) { $1 }).windows
+    }
+    #expect(try windows(["max_window_layers": "3"]) == [nil, nil, nil, 16])
+    #expect(try windows([:]) == [nil, nil, nil, nil])
+    let types = #"["full_attention", "sliding_attention", "full_attention", "sliding_attention"]"#
+    #expect(try windows(["layer_types": types]) == [nil, 16, nil, 16])
+    #expect(try windows(["use_sliding_window": "false"]) == [nil, nil, nil, nil])
+    #expect(try windows(["sliding_window": "null"]) == [nil, nil, nil, nil])
+  }
+
+  @Test func `ends of text are one id or a list, and bare NaN is no obstacle`() throws {
+    #expect(try Self.read(["eos_token_id": "2"]).endOfTextIds == [2])
+    #expect(try Self.read(["eos_token_id": "[2, 7]"]).endOfTextIds == [2, 7])
+    #expect(try Self.read(["eos_token_id": "null"]).endOfTextIds == [])
+    #expect(try Self.read(["unused": "NaN", "other": "[-Infinity, {}]"]).hiddenSize == 32)
+  }
+
+  @Test(
+    arguments: [
+      ("model_type", "\"mamba\"", "llama, mistral, qwen2, qwen3"),
+      ("model_type", nil, "model_type is missing"),
+      ("hidden_size", nil, "hidden_size is missing"),
+      ("hidden_size", "0", "hidden_size is 0"),
+      ("hidden_size", "-32", "hidden_size is -32"),
+      ("hidden_size", "1e30", "whole number"),
+      ("hidden_size", "2.5", "hidden_size is 2.5"),
+      ("hidden_size", "\"32\"", "hidden_size is \"32\""),
+      ("num_hidden_layers", "4000000000", "num_hidden_layers is 4000000000"),
+      ("num_key_value_heads", "3", "not a multiple of num_key_value_heads 3"),
+      ("head_dim", "7", "head_dim 7"),
+      ("num_attention_heads", "64", "head_dim 0"),
+      ("rms_norm_eps", "NaN", "rms_norm_eps is nan"),
+      ("hidden_act", "\"gelu\"", "hidden_act \"gelu\""),
+      ("rope_scaling", #"{"type": "yarn", "factor": 4}"#, "rope_type \"yarn\""),
+      ("rope_scaling", #"{"type": "linear"}"#, "factor of the rope scaling is missing"),
+      ("rope_scaling", #"{"type": "linear", "factor": 0}"#, "rope_scaling.factor is 0"),
+      ("rope_scaling", "3", "rope_scaling is 3, but must be an object"),
+      ("rope_parameters", #"{"partial_rotary_factor": 0.5}"#, "partial_rotary_factor 0.5"),
+      ("eos_token_id", "[-1]", "eos_token_id"),
+      ("tie_word_embeddings", "1", "tie_word_embeddings is 1"),
+    ] as [(String, String?, String)])
+  func `what makes no sense is named`(_ key: String, _ value: String?, _ part: String) {
+    let message = Self.message(Self.json([key: value]))
+    #expect(message.contains(part), "\(message)")
+  }
+
+  @Test(arguments: ["", "[]", "{", "{\"a\": }", "\u{0}"])
+  func `what is no JSON object is refused`(_ text: String) {
+    #expect(Self.message(Data(text.utf8)).contains("not a JSON object"))
+  }
+
+  @Test func `deep nesting is refused, not followed`() {
+    let deep = String(repeating: "[", count: 100_000) + String(repeating: "]", count: 100_000)
+    #expect(Self.message(Self.json(["deep": deep])).contains("not a JSON object"))
+  }
+}
