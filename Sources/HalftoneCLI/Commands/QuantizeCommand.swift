@@ -61,7 +61,15 @@ struct QuantizeCommand: ParsableCommand {
     Interruption.listen()
     let progress = common.progress
     var run = QuantizationRun(try options())
-    run.progress = { progress.update($0.phase, $0.fraction, loss: $0.loss) }
+    var phase = ""
+    run.progress = { step in
+      if step.phase != phase {
+        phase = step.phase
+        progress.clear()
+        common.say(phase)
+      }
+      progress.update(step.phase, step.fraction, loss: step.loss)
+    }
     run.warn = { text in
       progress.clear()
       common.warn(text)

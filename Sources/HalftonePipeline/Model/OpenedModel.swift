@@ -3,6 +3,7 @@ public import HalftoneLayers
 public import HalftoneTokenizers
 import Foundation
 import HalftoneModels
+import HalftoneTensor
 
 /// A model on disk, ready to run: its tensors, its network, its tokenizer.
 public struct OpenedModel: Sendable {
@@ -87,9 +88,9 @@ public struct OpenedModel: Sendable {
       ? try FileManager.default.contentsOfDirectory(atPath: path).sorted()
         .filter { !$0.hasPrefix(".") }.map { path + "/" + $0 } : [path]
     for file in files where !SystemFile.isDirectory(file) {
-      let data = try Data(contentsOf: URL(fileURLWithPath: file), options: .alwaysMapped)
       hash.append(ContentHash.of(Data((file as NSString).lastPathComponent.utf8)))
-      hash.append(ContentHash.of(data))
+      let mapped = try MappedFile(path: file)
+      hash.append(withExtendedLifetime(mapped) { ContentHash.of(mapped.bytes) })
     }
     return hash.withUnsafeBytes { ContentHash.of($0) }
   }

@@ -33,7 +33,6 @@ struct BlockLoop {
     let clock = ContinuousClock()
     let start = clock.now
     let block = try model.block(index)
-    try checkFinite(block)
     let targets = streams.map { runner.run(block, $0.original) }
     if let targets { try checkFinite(targets, "the outputs of block \(index)") }
     let problem = problem(index, block, streams, targets, report)
@@ -155,15 +154,6 @@ struct BlockLoop {
   }
 
   // MARK: - Numbers that are none
-
-  private func checkFinite(_ block: any TransformerBlock) throws {
-    for linear in block.linears where !linear.weight.dense().isFinite {
-      throw PipelineError(
-        .badInput,
-        "\(linear.name).weight holds NaN or infinity; repair or fetch the checkpoint again",
-        at: source)
-    }
-  }
 
   private func checkFinite(_ stream: ActivationStream, _ what: String) throws {
     guard !stream.activations.isFinite else { return }

@@ -60,6 +60,7 @@ public struct QuantizationRun {
       opened: opened, plan: plan, calibration: calibration, tokenizer: tokenizer,
       perplexityBefore: before, start: start)
     progress(RunProgress(phase: "reading the model", fraction: 0))
+    for name in opened.store.names { try opened.store.checkFinite(name) }
     let fingerprint = try fingerprint(work)
     let journal = try Journal(output: target.path)
     let finished = try open(journal, fingerprint, work)
