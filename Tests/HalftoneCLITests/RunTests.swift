@@ -53,7 +53,7 @@ import Testing
   }
 
   @Test func anInterruptEndsAfterTheBlock() throws {
-    let process = try Program.process(arguments("out", samples: 400), scratch)
+    let process = try Program.process(arguments("out", samples: 200), scratch)
     try process.run()
     let first = scratch.path + "/.out.halftone-run/block-0.safetensors"
     for _ in 0..<2000 where !FileManager.default.fileExists(atPath: first) {
@@ -63,7 +63,7 @@ import Testing
     process.waitUntilExit()
     #expect(process.terminationStatus == 130)
     #expect(try scratch.entries() == [".out.halftone-run", "r.yaml"])
-    let refused = try Program.run(arguments("out", samples: 400), scratch)
+    let refused = try Program.run(arguments("out", samples: 200), scratch)
     #expect(refused.status == 73)
     #expect(refused.errors.contains("--resume"))
   }
