@@ -95,7 +95,11 @@ let package = Package(
           + libraries.filter { $0 != library }.map { .byName(name: $0) },
         exclude: golden("\(library)Tests"))
     }
-    + [.testTarget(name: "HalftoneCLITests", dependencies: ["Halftone", "HalftoneTestSupport"])]
+    + [
+      .testTarget(
+        name: "HalftoneCLITests", dependencies: ["HalftoneCLI", "Halftone", "HalftoneTestSupport"],
+        exclude: golden("HalftoneCLITests"))
+    ]
 )
 
 for target in package.targets where target.type != .system && !target.name.hasPrefix("C") {

@@ -1,9 +1,9 @@
 import Foundation
 
 /// Reads text that must be UTF-8.
-enum TextFile {
+public enum TextFile {
   /// - Throws: ``PipelineError`` naming the file and the first byte that is not UTF-8.
-  static func read(_ path: String, largest: Int = .max) throws -> String {
+  public static func read(_ path: String, largest: Int = .max) throws -> String {
     let data: Data
     do {
       data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)

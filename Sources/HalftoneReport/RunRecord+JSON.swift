@@ -24,6 +24,11 @@ extension RunRecord {
     return copy
   }
 
+  /// The warnings of the run and of its layers, with their names.
+  public var allWarnings: [String] {
+    warnings + layers.flatMap { layer in layer.warnings.map { "\(layer.name): \($0)" } }
+  }
+
   /// The mean of the layers' errors, of those of plain rounding, and their ratio.
   public var meanErrors: (after: Double, rtn: Double) {
     let count = Double(max(1, layers.count))

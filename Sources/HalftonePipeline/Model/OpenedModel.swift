@@ -48,10 +48,14 @@ public struct OpenedModel: Sendable {
   ///
   /// - Throws: ``PipelineError`` if it is quantized already.
   public func layout() throws -> ModelLayout {
-    let outline = try ModelCatalog.model(
-      configuration: Self.configuration(store), weights: OutlineWeights(store: store))
-    return try ModelLayout(of: outline, source: path, byteCount: store.byteCount()) { module in
-      try store.description(of: module + ".weight").byteCount
+    try ModelLayout(of: model, source: path, byteCount: store.byteCount()) { module in
+      guard !store.contains(module + ".weight_packed"),
+        try store.storedType(of: module + ".weight") != .int8
+      else {
+        throw PipelineError(
+          .badInput, "\(module) is quantized already; start from the original model", at: path)
+      }
+      return try store.description(of: module + ".weight").byteCount
     }
   }
 
@@ -59,15 +63,20 @@ public struct OpenedModel: Sendable {
   /// N words.
   public func tokenizer() throws -> any Tokenizer {
     if SystemFile.isDirectory(path) { return try Tokenizers.load(directory: path) }
+    return try Tokenizers.load(
+      llama2cTokenizer: llama2CTokenizer(), vocabularySize: model.vocabularySize)
+  }
+
+  /// The vocabulary beside a llama2.c file.
+  func llama2CTokenizer() throws -> String {
     let directory = (path as NSString).deletingLastPathComponent as NSString
-    let words = model.vocabularySize
-    for name in ["tokenizer.bin", "tok\(words).bin"] {
-      let file = directory.appendingPathComponent(name)
-      guard SystemFile.exists(file) else { continue }
-      return try Tokenizers.load(llama2cTokenizer: file, vocabularySize: words)
+    let names = ["tokenizer.bin", "tok\(model.vocabularySize).bin"]
+    let files = names.map { directory.appendingPathComponent($0) }
+    guard let file = files.first(where: SystemFile.exists) else {
+      throw PipelineError(
+        .missing, "no tokenizer beside it; put \(names.joined(separator: " or ")) there", at: path)
     }
-    throw PipelineError(
-      .missing, "no tokenizer beside it; put tokenizer.bin or tok\(words).bin there", at: path)
+    return file
   }
 
   /// Hash of the bytes of all files that belong to the model, with their names.

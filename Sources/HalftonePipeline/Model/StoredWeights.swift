@@ -32,28 +32,3 @@ struct StoredWeights: WeightSource {
     }
   }
 }
-
-/// The shapes of a checkpoint's tensors, with memory in their place that nobody reads or fills.
-struct OutlineWeights: WeightSource {
-  let store: any WeightStore
-
-  func shape(of name: String) -> [Int]? {
-    store.contains(name) ? try? store.shape(of: name) : nil
-  }
-
-  func tensor(_ name: String) throws -> Tensor {
-    Tensor(shape: try store.shape(of: name)) { _ in }
-  }
-
-  func linearWeight(_ module: String) throws -> LinearWeight {
-    guard store.contains(module + ".weight_packed") == false,
-      try store.storedType(of: module + ".weight") != .int8
-    else {
-      throw PipelineError(
-        .badInput, "\(module) is quantized already; start from the original model", at: store.path)
-    }
-    return .dense(try tensor(module + ".weight"))
-  }
-
-  func inputQuantizer(_ module: String) throws -> InputQuantizer? { nil }
-}

@@ -18,10 +18,13 @@ public enum ByteSize {
     guard let value = Double(digits), value > 0 else { return nil }
     let factors: [String: Double] = [
       "": 1, "b": 1, "kib": 0x1p10, "mib": 0x1p20, "gib": 0x1p30, "tib": 0x1p40,
-      "k": 0x1p10, "m": 0x1p20, "g": 0x1p30, "t": 0x1p40, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12,
+      "k": 0x1p10, "m": 0x1p20, "g": 0x1p30, "t": 0x1p40, "kb": 1e3, "mb": 1e6, "gb": 1e9,
+      "tb": 1e12,
     ]
     let unit = text.dropFirst(digits.count).drop { $0 == " " }.lowercased()
-    guard let factor = factors[unit], value * factor >= 1, value * factor < 0x1p60 else { return nil }
+    guard let factor = factors[unit], value * factor >= 1, value * factor < 0x1p60 else {
+      return nil
+    }
     return Int(value * factor)
   }
 

@@ -4,7 +4,7 @@ public import HalftoneLayers
 public struct ModelLayout: Sendable, Equatable {
   /// One linear layer of one block.
   public struct Module: Sendable, Equatable {
-    /// "model.layers.0.self_attn.q_proj"
+    /// In the checkpoint: "model.layers.0.self_attn.q_proj".
     public var name: String
     public var block: Int
     /// Outputs.
@@ -53,11 +53,11 @@ public struct ModelLayout: Sendable, Equatable {
   ) throws {
     var modules: [Module] = []
     for block in 0..<model.blockCount {
-      for linear in try model.block(block).linears {
+      for linear in model.linearShapes(ofBlock: block) {
         modules.append(
           Module(
-            name: linear.name, block: block, rows: linear.weight.shape[0],
-            columns: linear.weight.shape[1], byteCount: try storedBytes(linear.name)))
+            name: linear.name, block: block, rows: linear.rows, columns: linear.columns,
+            byteCount: try storedBytes(linear.name)))
       }
     }
     self.init(

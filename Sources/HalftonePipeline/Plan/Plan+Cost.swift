@@ -33,12 +33,13 @@ extension Plan {
 
   /// The most memory the run is expected to hold, if the text is run through the blocks.
   ///
-  /// Streams: the inputs in the original and the quantized network, the targets and the outputs.
+  /// Streams: the inputs in the original and the quantized network, the targets and the outputs, and
+  /// the pieces of which the last two are joined.
   /// Block: its weights, rounded weights and their difference; when learning also the parameters,
   /// gradients and two moments. Activations: what one piece keeps alive.
   public func peakBytes(withCalibration: Bool) -> Int {
     let fixed = 64 << 20
-    let streams = 4 * sampleCount * calibration.length * model.hiddenSize * 4
+    let streams = 6 * sampleCount * calibration.length * model.hiddenSize * 4
     let learning = training.iterations > 0
     let block = blockWeights * 4 * (learning ? 12 : 4)
     let hessian = withCalibration && !learning ? 3 * widest * widest * 4 : 0

@@ -21,9 +21,8 @@ public struct Plan: Sendable {
     public var count: Int { module.rows * module.columns }
   }
 
-  /// Matches a recipe with a model.
+  /// Matches a recipe with a model; `calibration` replaces the recipe's samples and length.
   ///
-  /// - Parameter calibration: what replaces the recipe's samples and length, if given.
   /// - Throws: ``RecipeError`` naming the line of a pattern that matches nothing (unless
   ///   `allowUnmatched`) or of a scheme that a layer or the method cannot have.
   public init(
@@ -67,6 +66,16 @@ public struct Plan: Sendable {
     let quantized = layers.filter { $0.scheme?.weights != nil }
     let bytes = quantized.reduce(0) { $0 + $1.bytesAfter }
     return Double(bytes * 8) / Double(max(1, quantized.reduce(0) { $0 + $1.count }))
+  }
+
+  /// - Throws: ``PipelineError`` if the run is expected to take more than `memory` bytes.
+  public func check(_ memory: Int, _ withCalibration: Bool) throws {
+    let peak = peakBytes(withCalibration: withCalibration)
+    guard peak > memory else { return }
+    throw PipelineError(
+      .usage,
+      "the run is expected to take \(ByteSize.text(peak)), more than --memory "
+        + "\(ByteSize.text(memory)); use fewer --samples or a shorter --length", at: model.source)
   }
 
   /// The schemes of the layers of one block, by name.
@@ -114,11 +123,11 @@ extension Recipe {
     guard !ignore.contains(where: { $0.matches(module.name) }) else { return layer }
     let fields = overrides.filter { $0.targets.contains { $0.matches(module.name) } }
       .reduce(scheme) { $0.overlaid(with: $1.fields) }
-    guard let scheme = try resolve(fields, module), let weights = scheme.weights else {
+    guard let scheme = try resolve(fields, module), scheme.weights != nil else {
       return layer
     }
     layer.scheme = scheme
-    layer.bytesAfter = try packedByteCount(weights, module, fields)
+    layer.bytesAfter = try packedByteCount(scheme, module, fields)
     return layer
   }
 
@@ -144,15 +153,26 @@ extension Recipe {
     return scheme
   }
 
-  /// Codes, scales and zero points as they are stored.
+  /// Codes, scales and zero points as compressed-tensors stores them: codes packed into 32-bit words
+  /// row by row, zero points column by column, scales as floats, and the shape; one byte a code
+  /// where the inputs are quantized too.
   private func packedByteCount(
-    _ weights: WeightScheme, _ module: ModelLayout.Module, _ fields: SchemeFields
+    _ scheme: LayerScheme, _ module: ModelLayout.Module, _ fields: SchemeFields
   ) throws(RecipeError) -> Int {
+    guard let weights = scheme.weights else { return module.byteCount }
+    let bits = weights.format.bits
     do {
       let table = try weights.granularity.tableShape(rows: module.rows, columns: module.columns)
       let cells = table.rows * table.columns
-      let zeros = weights.symmetric ? 0 : (cells * weights.format.bits + 7) / 8
-      return (module.rows * module.columns * weights.format.bits + 7) / 8 + 4 * cells + zeros
+      let isPacked = scheme.inputs == nil
+      func words(_ count: Int) -> Int { (count * bits + 31) / 32 }
+      let codes =
+        isPacked ? 4 * module.rows * words(module.columns) + 16 : module.rows * module.columns
+      let packsZeros = isPacked && weights.granularity != .tensor
+      let zeros = packsZeros ? 4 * words(table.rows) * table.columns : cells
+      var fixedInputs = 0
+      if let inputs = scheme.inputs, !inputs.dynamic { fixedInputs = inputs.symmetric ? 4 : 5 }
+      return codes + 4 * cells + (weights.symmetric ? 0 : zeros) + fixedInputs
     } catch {
       var line = 0
       if case .fields(let weights) = fields.weights { line = weights.granularityLine }

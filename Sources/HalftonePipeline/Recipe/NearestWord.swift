@@ -1,7 +1,7 @@
 /// Finds what was probably meant by a misspelt word.
-enum NearestWord {
+package enum NearestWord {
   /// The word of `words` closest to `word`; nil if none is close enough to be what was meant.
-  static func of(_ word: String, in words: some Sequence<String>) -> String? {
+  package static func of(_ word: String, in words: some Sequence<String>) -> String? {
     let scored = words.map { (word: $0, distance: distance(word, $0)) }
     guard let best = scored.min(by: { ($0.distance, $0.word) < ($1.distance, $1.word) }) else {
       return nil
@@ -17,7 +17,7 @@ enum NearestWord {
 
   /// The least number of insertions, deletions, substitutions and swaps of neighbours that turn one
   /// word into the other (optimal string alignment).
-  static func distance(_ first: String, _ second: String) -> Int {
+  package static func distance(_ first: String, _ second: String) -> Int {
     let (a, b) = (Array(first.lowercased().prefix(64)), Array(second.lowercased().prefix(64)))
     var beforeLast = [Int](repeating: 0, count: b.count + 1)
     var last = Array(0...b.count)

@@ -1,4 +1,4 @@
-import HalftoneMethods
+public import HalftoneMethods
 import HalftoneSchemes
 
 extension Recipe {
@@ -25,6 +25,11 @@ extension Recipe {
 
   private static func quoted(_ patterns: [ModulePattern]) -> String {
     "[ \(patterns.map { "\"\($0.text)\"" }.joined(separator: ", ")) ]"
+  }
+
+  /// The parameters of a method as a recipe would state them.
+  public static func parameters(of method: any QuantizationMethod) throws -> [String: String] {
+    try RecipeValue.fields(of: method).mapValues(\.canonicalText)
   }
 
   private static func parameters(_ method: any QuantizationMethod) -> String {

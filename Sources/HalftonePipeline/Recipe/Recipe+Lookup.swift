@@ -7,6 +7,12 @@ extension Recipe {
   /// The YAML of a shipped recipe, or nil.
   public static func shippedText(_ name: String) -> String? { shippedRecipes[name] }
 
+  /// What a shipped recipe is for: its first line.
+  public static func shippedSummary(_ name: String) -> String {
+    let line = shippedRecipes[name]?.split(separator: "\n").first ?? ""
+    return String(line.drop { $0 == "#" || $0 == " " })
+  }
+
   /// The recipe in a file, or the shipped recipe of that name.
   ///
   /// A word without "/" and without the ending .yaml or .yml is a name.

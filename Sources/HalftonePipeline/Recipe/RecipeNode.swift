@@ -82,7 +82,8 @@ struct RecipeNode {
   }
 
   func bool() throws(RecipeError) -> Bool {
-    guard case .scalar(let scalar) = node, let value = ["true": true, "false": false][scalar.string]
+    guard case .scalar(let scalar) = node,
+      let value = ["true": true, "false": false][scalar.string]
     else { throw error("\(title) must be true or false") }
     return value
   }

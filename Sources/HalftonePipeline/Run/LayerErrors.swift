@@ -1,25 +1,30 @@
 import HalftoneLayers
 import HalftoneMethods
 import HalftoneSchemes
-import HalftoneTensor
+package import HalftoneTensor
 
 /// Relative output errors of the layers of one block on held-out inputs.
-struct LayerErrors {
+package struct LayerErrors {
   /// One layer's candidates against its original weight.
-  struct Candidates {
+  package struct Candidates {
     var weight: Tensor
     /// Ŵ of each candidate: plain range, the scheme's range, the method.
     var rounded: [Tensor]
+
+    package init(weight: Tensor, rounded: [Tensor]) {
+      self.weight = weight
+      self.rounded = rounded
+    }
   }
 
   /// ‖(W−Ŵ)X‖²/‖WX‖² for each candidate of each layer, and what was seen of the inputs.
-  struct Result {
-    var errors: [String: [Double]] = [:]
-    var zeroChannels: [String: Int] = [:]
+  package struct Result {
+    package var errors: [String: [Double]] = [:]
+    package var zeroChannels: [String: Int] = [:]
   }
 
-  /// - Parameter observe: runs the block and shows the inputs of its layers, piece by piece.
-  static func measure(
+  /// Measures on the inputs that `observe` shows as it runs the block, piece by piece.
+  package static func measure(
     _ layers: [String: Candidates],
     observe: (_ body: @escaping (_ layer: String, _ input: Tensor) -> Void) -> Void
   ) -> Result {
@@ -45,7 +50,7 @@ struct LayerErrors {
   }
 
   /// ‖W−Ŵ‖²/‖W‖² for each candidate: what can be said without activations.
-  static func onWeights(_ layers: [String: Candidates]) -> Result {
+  package static func onWeights(_ layers: [String: Candidates]) -> Result {
     Result(
       errors: layers.mapValues { layer in
         let reference = sumOfSquares(layer.weight)

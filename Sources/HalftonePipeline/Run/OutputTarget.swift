@@ -17,6 +17,11 @@ struct OutputTarget {
       throw PipelineError(
         .usage, "the output would replace the model itself; choose another --output", at: path)
     }
+    let parent = (path as NSString).deletingLastPathComponent
+    guard SystemFile.isDirectory(parent) else {
+      throw PipelineError(
+        .cannotCreate, "there is no directory \(parent); create it first", at: path)
+    }
     let journal = Journal.directory(forOutput: path)
     let isUnfinished = SystemFile.exists(journal + "/run.json")
     if isUnfinished, !options.resume, !options.overwrite {

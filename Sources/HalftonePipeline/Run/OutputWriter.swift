@@ -10,6 +10,8 @@ struct OutputWriter {
   let run: QuantizationRun
   let work: QuantizationRun.Work
   let journal: Journal
+  /// Blocks that an earlier process finished.
+  let resumedBlocks: Int
 
   private var blockCount: Int { work.plan.model.blockCount }
 
@@ -107,6 +109,8 @@ struct OutputWriter {
       layers += result.layers.map(\.record)
       blocks.append(result.record)
     }
+    let elapsed = (ContinuousClock().now - work.start) / .seconds(1)
+    let earlier = blocks.prefix(resumedBlocks).reduce(0) { $0 + $1.seconds }
     let calibration = work.calibration
     var warnings = work.plan.warnings + (calibration?.warnings ?? [])
     if calibration == nil {
@@ -116,7 +120,7 @@ struct OutputWriter {
       model: run.options.model, recipe: run.options.recipe.source, seed: run.options.seed,
       versions: Version.record, bitsPerWeight: work.plan.bitsPerWeight,
       bytesBefore: try work.opened.store.byteCount(), bytesAfter: try written.store.byteCount(),
-      seconds: (ContinuousClock().now - work.start) / .seconds(1),
+      seconds: elapsed + earlier,
       peakBytes: ProcessMemory.peakBytes,
       calibration: calibration.map {
         RunRecord.Calibration(

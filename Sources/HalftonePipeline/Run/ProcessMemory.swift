@@ -6,11 +6,11 @@ public enum ProcessMemory {
   public static var peakBytes: Int {
     var usage = rusage()
     #if os(Linux)
-      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-      return Int(usage.ru_maxrss) * 1024
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return Int(usage.ru_maxrss) * 1024
     #else
-      getrusage(RUSAGE_SELF, &usage)
-      return Int(usage.ru_maxrss)
+    getrusage(RUSAGE_SELF, &usage)
+    return Int(usage.ru_maxrss)
     #endif
   }
 }

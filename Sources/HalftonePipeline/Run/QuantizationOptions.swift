@@ -30,7 +30,7 @@ public struct QuantizationOptions: Sendable {
 
 /// How far a run has come.
 public struct RunProgress: Sendable {
-  /// "block 3 of 8"
+  /// What is being done, such as "block 3 of 8".
   public var phase: String
   /// Of the whole run, 0 to 1.
   public var fraction: Double

@@ -65,7 +65,9 @@ public struct QuantizationRun {
     let finished = try open(journal, fingerprint, work)
     return try keepingJournal(journal, work) {
       try solveBlocks(work, journal, from: finished)
-      let record = try OutputWriter(run: self, work: work, journal: journal).write()
+      let record = try OutputWriter(
+        run: self, work: work, journal: journal, resumedBlocks: finished
+      ).write()
       try target.publish(journal)
       try journal.remove()
       return record
@@ -91,14 +93,7 @@ public struct QuantizationRun {
       throw PipelineError(
         .usage, "\(names) learns from text: give --calibration FILE", at: plan.recipe.source)
     }
-    let peak = plan.peakBytes(withCalibration: hasText)
-    if let memory = options.memory, peak > memory {
-      throw PipelineError(
-        .usage,
-        "the run is expected to take \(ByteSize.text(peak)), more than --memory "
-          + "\(ByteSize.text(memory)); use fewer --samples or a shorter --length",
-        at: options.model)
-    }
+    if let memory = options.memory { try plan.check(memory, hasText) }
   }
 
   private func readCalibration(_ tokenizer: (any Tokenizer)?) throws -> Calibration? {

@@ -1,0 +1,26 @@
+import Foundation
+import Synchronization
+
+/// Whether the user asked the program to stop.
+enum Interruption {
+  private static let requested = Atomic<Bool>(false)
+
+  static var isRequested: Bool { requested.load(ordering: .relaxed) }
+
+  /// From now on SIGINT and SIGTERM ask for an end at the next good place; a second one ends at once.
+  static func listen() {
+    // A parent that blocks signals on its threads hands that on to its children.
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    for number in [SIGINT, SIGTERM] {
+      sigaddset(&signals, number)
+      signal(number) { number in
+        Interruption.requested.store(true, ordering: .relaxed)
+        signal(number, SIG_DFL)
+      }
+    }
+    sigprocmask(SIG_UNBLOCK, &signals, nil)
+    // A limit on the size of files is then an error of the write, which says what to do.
+    signal(SIGXFSZ, SIG_IGN)
+  }
+}

@@ -1,0 +1,112 @@
+import HalftonePipeline
+import HalftoneSchemes
+import HalftoneTensor
+import Testing
+
+@Suite struct PlanTests {
+  /// Two blocks of two layers.
+  static let layout = ModelLayout(
+    source: "tiny",
+    modules: (0..<2).flatMap { block in
+      [("self_attn.q_proj", 64, 64), ("mlp.down_proj", 64, 96)].map { name, rows, columns in
+        ModelLayout.Module(
+          name: "model.layers.\(block).\(name)", block: block, rows: rows, columns: columns,
+          byteCount: rows * columns * 2)
+      }
+    }, blockCount: 2, hiddenSize: 64, vocabularySize: 100, contextLength: 128,
+    byteCount: 2 * (2 * 64 * 64 + 2 * 64 * 96 + 100 * 64))
+
+  static func plan(_ yaml: String, allowUnmatched: Bool = false) throws -> Plan {
+    try Plan(
+      Recipe(yaml: yaml, source: "r.yaml"), for: layout, allowUnmatched: allowUnmatched)
+  }
+
+  @Test func printing() throws {
+    let plan = try Self.plan(
+      """
+      scheme:
+        weights: { bits: 4, group: 32 }
+        ignore: [ lm_head, layers.0.self_attn.q_proj ]
+      overrides:
+        - targets: "layers.*.mlp.down_proj"
+          weights: { bits: 8, granularity: channel, symmetric: false }
+      steps: [ rtn ]
+      """)
+    // q_proj: 64·64/2 codes + 16 shape + 4·64·2 scales = 2576; down_proj: 64·96 codes + 16 +
+    // 4·64 scales + 4·16 zeros = 6480; bits (2·6480 + 2576)·8/(2·6144 + 4096) = 7.59.
+    try #expect(
+      plan.text(withCalibration: false)
+        == Fixture.golden("Tests/HalftonePipelineTests/Golden/plan.txt"))
+  }
+
+  @Test func laterOverridesWin() throws {
+    let plan = try Self.plan(
+      """
+      scheme: { weights: { bits: 4 }, inputs: { bits: 8 } }
+      overrides:
+        - { targets: "*", weights: { bits: 3 } }
+        - { targets: [ "layers.0.*" ], weights: { bits: 2 }, inputs: none }
+        - { targets: "layers.1.mlp.*", weights: none }
+      steps: [ rtn ]
+      """)
+    #expect(plan.layers.map { $0.scheme?.weights?.format.bits } == [2, 2, 3, nil])
+    #expect(plan.layers.map { $0.scheme?.inputs?.format.bits } == [nil, nil, 8, nil])
+  }
+
+  static let mistakes: [(yaml: String, line: Int, message: String)] = [
+    (
+      "scheme:\n  weights: { bits: 4 }\n  ignore: [ layers.*.mlp.dwn_proj ]\nsteps: [ rtn ]", 3,
+      "did you mean 'layers.*.mlp.down_proj'?"
+    ),
+    (
+      "scheme: { weights: { bits: 4 } }\noverrides:\n  - targets: lm_head\n    weights: { bits: 8 }"
+        + "\nsteps: [ rtn ]", 3, "linear layers of blocks"
+    ),
+    (
+      "scheme:\n  weights:\n    bits: 4\n    group: 60\nsteps: [ rtn ]", 4,
+      "groups of 60 do not divide rows of 64"
+    ),
+    (
+      "scheme: { weights: { bits: 4 } }\nsteps:\n  - gptq: { damping: -1.0 }", 3, "damping is -1.0"
+    ),
+    (
+      "scheme: { weights: { bits: 4 } }\nsteps: [ gptq ]\ncalibration: { length: 129 }", 0,
+      "--length 128"
+    ),
+    (
+      "scheme:\n  weights: { bits: 4 }\n  ignore: [ \"*\" ]\nsteps: [ rtn ]", 0,
+      "leaves every layer"
+    ),
+  ]
+
+  @Test(arguments: mistakes.indices) func mistakesNameTheirLine(_ index: Int) {
+    let (yaml, line, message) = Self.mistakes[index]
+    let error = #expect(throws: RecipeError.self) { try Self.plan(yaml) }
+    #expect(error?.line == line, "\(String(describing: error))")
+    #expect(error?.message.contains(message) == true, "\(String(describing: error))")
+  }
+
+  @Test func unmatchedPatternsCanBeAllowed() throws {
+    let yaml = "scheme:\n  weights: { bits: 4 }\n  ignore: [ nothing ]\nsteps: [ rtn ]"
+    let plan = try Self.plan(yaml, allowUnmatched: true)
+    #expect(plan.warnings.count == 1)
+    #expect(plan.warnings[0].contains("'nothing' matches no linear layer"))
+  }
+
+  @Test(arguments: Recipe.shippedNames) func shippedRecipesCanBePlanned(_ name: String) throws {
+    var recipe = try Recipe.load(name)
+    recipe.calibration.length = 128
+    let plan = try Plan(recipe, for: Self.layout)
+    #expect(plan.bytesAfter < plan.bytesBefore)
+    #expect(plan.needsCalibration == !name.hasPrefix("rtn"))
+    #expect(plan.layers.allSatisfy { $0.scheme?.weights != nil })
+  }
+
+  @Test func memoryIsRefusedWithTheFigure() throws {
+    let plan = try Self.plan("scheme: { weights: { bits: 4 } }\nsteps: [ rtn ]")
+    try plan.check(1 << 30, false)
+    let error = #expect(throws: PipelineError.self) { try plan.check(1 << 20, false) }
+    #expect(error?.code == .usage)
+    #expect(error?.message.contains("64.2 MiB, more than --memory 1.0 MiB") == true)
+  }
+}

@@ -1,0 +1,188 @@
+import Foundation
+import HalftoneCheckpoints
+import HalftonePipeline
+import HalftoneReport
+import HalftoneTokenizers
+import Testing
+
+/// Whole runs on the smallest model.
+@Suite struct QuantizationRunTests {
+  let scratch: Scratch
+
+  init() throws { scratch = try Scratch() }
+
+  private func options(
+    _ yaml: String, text: Bool = true, samples: Int = 8
+  ) throws -> QuantizationOptions {
+    var options = QuantizationOptions(
+      model: Fixture.model, recipe: try Recipe(yaml: yaml, source: "r.yaml"),
+      output: scratch.path + "/out")
+    if text { options.calibration = [Fixture.text] }
+    options.samples = samples
+    options.length = 64
+    return options
+  }
+
+  private func bytes(_ name: String) throws -> Data {
+    try Data(contentsOf: URL(fileURLWithPath: scratch.path + "/" + name))
+  }
+
+  // Schemes whose stored layouts differ: packed or not, zero points or not, each input quantizer.
+  static let schemes = [
+    "weights: { bits: 4 }", "weights: { bits: 3, group: 4, symmetric: false }",
+    "weights: { bits: 8, granularity: tensor, symmetric: false }",
+    "weights: { bits: 4, symmetric: false }\n  inputs: { bits: 8 }",
+    "weights: { bits: 8 }\n  inputs: { bits: 8, granularity: tensor, symmetric: false }",
+  ]
+
+  @Test(arguments: schemes) func whatIsWrittenIsWhatWasPlanned(_ scheme: String) throws {
+    let options = try options("scheme:\n  \(scheme)\nsteps: [ rtn ]")
+    let plan = try Plan(
+      options.recipe, for: OpenedModel(path: Fixture.model).layout(),
+      calibration: CalibrationSize(samples: 8, length: 64))
+    let record = try QuantizationRun(options)()
+    #expect(record.bytesAfter == plan.bytesAfter)
+    #expect(record.bytesBefore == plan.bytesBefore)
+    #expect(record.layers.map(\.name) == plan.layers.map(\.module.name))
+    for layer in record.layers {
+      #expect(layer.errorAfter == layer.errorRTN)
+      #expect(layer.errorAfter > 0 && layer.errorAfter < 1)
+    }
+    #expect(try scratch.entries() == ["out"])
+    #expect(try RunRecord(json: bytes("out/report.json")) == record)
+  }
+
+  @Test func weightsAloneAreEnoughForRounding() throws {
+    let record = try QuantizationRun(
+      options("scheme: { weights: { bits: 4 } }\nsteps: [ rtn ]", text: false))()
+    #expect(record.calibration == nil)
+    #expect(record.warnings.contains { $0.contains("errors are those of the weights") })
+    #expect(record.layers.allSatisfy { $0.errorAfter > 0 && $0.errorAfter <= $0.errorBefore })
+  }
+
+  @Test func methodsThatLearnAskForText() throws {
+    let options = try options("scheme: { weights: { bits: 4 } }\nsteps: [ gptq ]", text: false)
+    let error = #expect(throws: PipelineError.self) { try QuantizationRun(options)() }
+    #expect(error?.code == .usage)
+    #expect(try scratch.entries().isEmpty)
+  }
+
+  /// A run of one iteration cannot learn; where its codes are worse, the recipe has them replaced.
+  @Test func worseLayersAreRoundedInsteadIfTheRecipeSaysSo() throws {
+    let yaml =
+      "scheme: { weights: { bits: 2 } }\nsteps:\n  - adaround: { iterations: 1 }\nwhen-worse: "
+    var kept = try options(yaml + "keep")
+    kept.output += "-kept"
+    let record = try QuantizationRun(kept)()
+    let other = try QuantizationRun(options(yaml + "round-to-nearest"))()
+    let worse = record.layers.filter { $0.errorAfter > $0.errorRTN }
+    #expect(worse.allSatisfy { $0.warnings.contains { $0.contains("rounding to nearest") } })
+    #expect(other.layers.allSatisfy { $0.errorAfter <= $0.errorRTN })
+    #expect(
+      other.layers.filter { $0.method == "rtn" }.allSatisfy { $0.errorAfter == $0.errorRTN })
+  }
+
+  // MARK: - Resuming
+
+  static let learning = "scheme: { weights: { bits: 3 } }\nsteps: [ gptq ]"
+
+  @Test(arguments: 1...4) func aRunStoppedAtABoundaryGoesOnToTheSameBytes(_ blocks: Int) throws {
+    var whole = try options(Self.learning)
+    whole.output = scratch.path + "/whole"
+    let expected = try QuantizationRun(whole)()
+    var run = QuantizationRun(try options(Self.learning))
+    var asked = 0
+    run.shouldStop = {
+      asked += 1
+      return asked > blocks
+    }
+    let error = #expect(throws: PipelineError.self) { try run() }
+    #expect(error?.code == .interrupted)
+    #expect(error?.message.hasPrefix("stopped with \(blocks) of 5 blocks finished") == true)
+    #expect(try scratch.entries() == [".out.halftone-run", "whole"])
+    run.options.resume = true
+    run.shouldStop = { false }
+    let record = try run()
+    #expect(record.withoutMeasurements == expected.withoutMeasurements)
+    for file in ["model.safetensors", "config.json", "recipe.yaml"] {
+      #expect(try bytes("out/" + file) == bytes("whole/" + file))
+    }
+    #expect(try scratch.entries() == ["out", "whole"])
+  }
+
+  @Test func aChangedRunIsNotResumed() throws {
+    var run = QuantizationRun(try options(Self.learning))
+    var asked = 0
+    run.shouldStop = {
+      asked += 1
+      return asked > 1
+    }
+    #expect(throws: PipelineError.self) { try run() }
+    let again = #expect(throws: PipelineError.self) { try run() }
+    #expect(again?.code == .cannotCreate)
+    #expect(again?.message.contains("--resume") == true)
+    let other = try scratch.write("other.txt", String(repeating: "Another story. ", count: 400))
+    let changes: [(String, (inout QuantizationOptions) throws -> Void)] = [
+      ("seed (0 then, 5 now)", { $0.seed = 5 }),
+      ("samples (8 then, 6 now)", { $0.samples = 6 }),
+      ("the calibration text", { $0.calibration = [other] }),
+      (
+        "the recipe",
+        {
+          $0.recipe = try Recipe(
+            yaml: "scheme: { weights: { bits: 4 } }\nsteps: [ gptq ]", source: "")
+        }
+      ),
+    ]
+    for (words, change) in changes {
+      var changed = QuantizationRun(try options(Self.learning))
+      changed.options.resume = true
+      try change(&changed.options)
+      let error = #expect(throws: PipelineError.self) { try changed() }
+      #expect(error?.code == .badInput)
+      #expect(error?.message.contains("another \(words)") == true, "\(String(describing: error))")
+    }
+    #expect(try scratch.entries().contains(".out.halftone-run"))
+    run.shouldStop = { false }
+    run.options.overwrite = true
+    _ = try run()
+    #expect(try scratch.entries() == ["other.txt", "out"])
+  }
+
+  // MARK: - Outputs in the way
+
+  @Test func nothingIsReplacedUnasked() throws {
+    var run = QuantizationRun(
+      try options("scheme: { weights: { bits: 4 } }\nsteps: [ rtn ]", text: false))
+    _ = try run()
+    #expect(throws: PipelineError.self) { try run() }
+    run.options.resume = true
+    let resumed = #expect(throws: PipelineError.self) { try run() }
+    #expect(resumed?.message.contains("no unfinished run") == true)
+    run.options.resume = false
+    run.options.overwrite = true
+    _ = try run()
+    run.options.output = scratch.path
+    let foreign = #expect(throws: PipelineError.self) { try run() }
+    #expect(foreign?.message.contains("not a model's directory") == true)
+    run.options.output = Fixture.model
+    let model = #expect(throws: PipelineError.self) { try run() }
+    #expect(model?.code == .usage)
+  }
+
+  @Test func conversionKeepsEveryTensor() throws {
+    let source = Fixture.model + "/llama2c/stories260K.bin"
+    let store = try OpenedModel.store(source)
+    try ModelConversion(store: store, model: source).write(to: scratch.path + "/out")
+    let written = try OpenedModel(path: scratch.path + "/out")
+    #expect(written.store.names == store.names)
+    for name in store.names {
+      let original = try store.withBytes(of: name) { Data($0) }
+      #expect(try written.store.withBytes(of: name) { Data($0) } == original)
+    }
+    #expect(
+      try written.tokenizer().encode("Once") == OpenedModel(path: source).tokenizer().encode("Once")
+    )
+    #expect(try scratch.entries() == ["out"])
+  }
+}
