@@ -148,51 +148,74 @@ private struct AttentionKernel {
     let p = saved.base.assumingMemoryBound(to: Float.self)
     let group = shape.heads / shape.keyHeads
     let dq = Tensor(shape: queries.shape) { _ in }
-    let dk = Tensor(repeating: 0, shape: keys.shape)
-    let dv = Tensor(repeating: 0, shape: keys.shape)
+    let dk = Tensor(shape: keys.shape) { _ in }
+    let dv = Tensor(shape: keys.shape) { _ in }
     parallelFor(shape.batch * shape.keyHeads) { task in
-      let scratch = Storage(
-        byteCount: AttentionShape.blockLength * shape.keyLength * 4)
-      for member in 0..<group {
-        let (sequence, head) = (task / shape.keyHeads, task % shape.keyHeads * group + member)
+      let (sequence, keyHead) = (task / shape.keyHeads, task % shape.keyHeads)
+      let scratch = AttentionScratch(width: width, keyLength: shape.keyLength)
+      for head in keyHead * group..<(keyHead + 1) * group {
         pullback(
-          sequence, head, p + (sequence * shape.heads + head) * square, dy.floats,
-          scratch.base.assumingMemoryBound(to: Float.self), dq.own, dk.own, dv.own)
+          sequence, head, p + (sequence * shape.heads + head) * square, dy.floats, scratch, dq.own)
       }
+      let start = keyStart(sequence, keyHead * group, 0)
+      untranspose(scratch.dk, to: dk.own + start)
+      untranspose(scratch.dv, to: dv.own + start)
     }
     return [dq, dk, dv]
   }
 
   private func pullback(
     _ sequence: Int, _ head: Int, _ p: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
-    _ ds: UnsafeMutablePointer<Float>, _ dq: UnsafeMutablePointer<Float>,
-    _ dk: UnsafeMutablePointer<Float>, _ dv: UnsafeMutablePointer<Float>
+    _ scratch: AttentionScratch, _ dq: UnsafeMutablePointer<Float>
   ) {
     let valuesByColumn = transposed(values.floats + keyStart(sequence, head, 0))
+    let (length, ds) = (shape.keyLength, scratch.ds.own)
     for block in shape.blocks {
       let seen = shape.visible(block)
-      let at = keyStart(sequence, head, seen.lowerBound)
       let from = queryStart(sequence, head, block.lowerBound)
-      let (m, n) = (block.count, seen.count)
-      let probabilities = p + block.lowerBound * shape.keyLength + seen.lowerBound
-      // dP = do·vᵀ, dv += Pᵀ·do
+      let (m, n, first) = (block.count, seen.count, seen.lowerBound)
+      let probabilities = p + block.lowerBound * length + first
+      // dP = do·vᵀ, dvᵀ += doᵀ·P
       Kernels.set.small_product(
-        dy + from, queryStride, 1, valuesByColumn.floats + seen.lowerBound, shape.keyLength, ds, n,
-        m, n, width, 0)
+        dy + from, queryStride, 1, valuesByColumn.floats + first, length, ds, n, m, n, width, 0)
       Kernels.set.small_product(
-        probabilities, 1, shape.keyLength, dy + from, queryStride, dv + at, keyStride, n, width, m,
-        1)
+        dy + from, 1, queryStride, probabilities, length, scratch.dv.own + first, length, width, n,
+        m, 1)
       for row in 0..<m {  // P is 0 where masked, and with it dS
-        let at = row * n
         Kernels.set.softmax_pullback(
-          probabilities + row * shape.keyLength, ds + at, alpha, ds + at, n)
+          probabilities + row * length, ds + row * n, alpha, ds + row * n, n)
       }
-      // dq = dS·k, dk += dSᵀ·q
+      // dq = dS·k, dkᵀ += qᵀ·dS
       Kernels.set.small_product(
-        ds, n, 1, keys.floats + at, keyStride, dq + from, queryStride, m, width, n, 0)
+        ds, n, 1, keys.floats + keyStart(sequence, head, first), keyStride, dq + from, queryStride,
+        m, width, n, 0)
       Kernels.set.small_product(
-        ds, 1, n, queries.floats + from, queryStride, dk + at, keyStride, n, width, m, 1)
+        queries.floats + from, 1, queryStride, ds, n, scratch.dk.own + first, length, width, n, m, 1
+      )
     }
+  }
+
+  /// Writes [width, keyLength] to the rows of one head.
+  private func untranspose(_ columns: Tensor, to head: UnsafeMutablePointer<Float>) {
+    let source = columns.floats
+    for j in 0..<shape.keyLength {
+      for i in 0..<width { head[j * keyStride + i] = source[i * shape.keyLength + j] }
+    }
+  }
+}
+
+/// What one key head's pullback sums and reuses.
+private struct AttentionScratch {
+  /// dkᵀ and dvᵀ, [width, keyLength]: long rows for the vectors even where heads are narrow.
+  let dk: Tensor
+  let dv: Tensor
+  /// dP, then dS of one block of queries.
+  let ds: Tensor
+
+  init(width: Int, keyLength: Int) {
+    dk = Tensor(repeating: 0, shape: [width, keyLength])
+    dv = Tensor(repeating: 0, shape: [width, keyLength])
+    ds = Tensor(shape: [AttentionShape.blockLength, keyLength]) { _ in }
   }
 }
 
