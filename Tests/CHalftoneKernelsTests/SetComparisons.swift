@@ -154,6 +154,18 @@ let transformerComparisons = [
       output(2 * n) { k.rotate(x, c, s, $0, n) },
       written(x, guardedBy: 0) { k.rotate($0, c, s, $0, n) })
   },
+  Comparison("small_product") { k, n, random in
+    // Rows of c and b are n wide; three, eight and eleven rows meet every tile.
+    let inner = 5
+    let (a, b, c) = (random.uniform(11 * inner), random.uniform(inner * n), random.uniform(11 * n))
+    return [3, 8, 11].flatMap { m in
+      bits(
+        output(m * n) { k.small_product(a, inner, 1, b, n, $0, n, m, n, inner, 0) },
+        written(Array(c.prefix(m * n)), guardedBy: 0) {
+          k.small_product(a, 1, m, b, n, $0, n, m, n, inner, 1)
+        })
+    }
+  },
   Comparison("adam") { k, n, random in
     let (x, g) = (random.finite(n), random.finite(n))
     let (m, v) = (random.uniform(n), random.uniform(n, 0...2))

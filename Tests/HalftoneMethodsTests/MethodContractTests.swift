@@ -19,7 +19,7 @@ import Testing
       return flexRound
     }
     if var adaRound = method as? AdaRound {
-      adaRound.iterations = 300
+      adaRound.iterations = 3000
       return adaRound
     }
     return method

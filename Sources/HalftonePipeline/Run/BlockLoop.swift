@@ -72,13 +72,15 @@ struct BlockLoop {
     let length = calibration?.length ?? 1
     let nothing = ActivationStream(
       activations: Tensor([], shape: [0, model.hiddenSize]), length: length)
-    let model = model
+    let (model, contexts) = (model, ContextCache())
     return BlockProblem(
       index: index, block: block, schemes: plan.schemes(ofBlock: index),
       original: streams?.original ?? nothing, quantized: streams?.quantized ?? nothing,
       targets: targets ?? nothing, training: calibration?.training ?? 0..<0,
       heldOut: calibration?.heldOut ?? 0..<0,
-      makeContext: { model.context(batch: $0, length: length, start: 0) }, seed: seed,
+      makeContext: { batch in
+        contexts.context(ofBatch: batch) { model.context(batch: batch, length: length, start: 0) }
+      }, seed: seed,
       report: report)
   }
 
@@ -160,5 +162,17 @@ struct BlockLoop {
     throw PipelineError(
       .badInput, "\(what) hold NaN or infinity; the model cannot be run in 32-bit floats",
       at: source)
+  }
+}
+
+/// Contexts by batch: a method asks for the same one at every iteration.
+private final class ContextCache {
+  private var contexts: [Int: ForwardContext] = [:]
+
+  func context(ofBatch batch: Int, _ make: () -> ForwardContext) -> ForwardContext {
+    if let context = contexts[batch] { return context }
+    let context = make()
+    contexts[batch] = context
+    return context
   }
 }
