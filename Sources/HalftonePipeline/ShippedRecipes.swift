@@ -3,114 +3,114 @@
 /// The shipped recipes by name.
 let shippedRecipes: [String: String] = [
   "adaround-w3a16": #"""
-  # 3-bit weights per channel by AdaRound.
-  scheme:
-    weights: { type: int, bits: 3, granularity: channel, symmetric: false, range: min-mse }
-    ignore: [ lm_head, embed_tokens ]
-  steps:
-    - adaround
-  calibration: { samples: 128, length: 256 }
+    # 3-bit weights per channel by AdaRound.
+    scheme:
+      weights: { type: int, bits: 3, granularity: channel, symmetric: false, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - adaround
+    calibration: { samples: 512, length: 256 }
 
-  """#,
+    """#,
   "flexround-w2a16": #"""
-  # 2-bit weights in groups of 32 by FlexRound.
-  scheme:
-    weights: { type: int, bits: 2, group: 32, symmetric: false, range: min-mse }
-    ignore: [ lm_head, embed_tokens ]
-  steps:
-    - flexround
-  calibration: { samples: 128, length: 256 }
+    # 2-bit weights in groups of 32 by FlexRound.
+    scheme:
+      weights: { type: int, bits: 2, group: 32, symmetric: false, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - flexround
+    calibration: { samples: 512, length: 256 }
 
-  """#,
+    """#,
   "flexround-w3a16": #"""
-  # 3-bit weights per channel by FlexRound.
-  scheme:
-    weights: { type: int, bits: 3, granularity: channel, symmetric: false, range: min-mse }
-    ignore: [ lm_head, embed_tokens ]
-  steps:
-    - flexround
-  calibration: { samples: 128, length: 256 }
+    # 3-bit weights per channel by FlexRound.
+    scheme:
+      weights: { type: int, bits: 3, granularity: channel, symmetric: false, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - flexround
+    calibration: { samples: 512, length: 256 }
 
-  """#,
+    """#,
   "flexround-w4a16": #"""
-  # 4-bit weights per channel by FlexRound.
-  scheme:
-    weights: { type: int, bits: 4, granularity: channel, symmetric: false, range: min-mse }
-    ignore: [ lm_head, embed_tokens ]
-  steps:
-    - flexround
-  calibration: { samples: 128, length: 256 }
+    # 4-bit weights per channel by FlexRound.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: false, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - flexround
+    calibration: { samples: 512, length: 256 }
 
-  """#,
+    """#,
   "flexround-w4a8": #"""
-  # 4-bit weights per channel and 8-bit inputs per token by FlexRound.
-  scheme:
-    weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
-    inputs: { type: int, bits: 8, granularity: token, dynamic: true, symmetric: true }
-    ignore: [ lm_head, embed_tokens ]
-  steps:
-    - flexround
-  calibration: { samples: 128, length: 256 }
+    # 4-bit weights per channel and 8-bit inputs per token by FlexRound.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 8, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - flexround
+    calibration: { samples: 512, length: 256 }
 
-  """#,
+    """#,
   "flexround-w8a8": #"""
-  # 8-bit weights per channel and 8-bit inputs per token by FlexRound.
-  scheme:
-    weights: { type: int, bits: 8, granularity: channel, symmetric: true, range: min-mse }
-    inputs: { type: int, bits: 8, granularity: token, dynamic: true, symmetric: true }
-    ignore: [ lm_head, embed_tokens ]
-  steps:
-    - flexround
-  calibration: { samples: 128, length: 256 }
+    # 8-bit weights per channel and 8-bit inputs per token by FlexRound.
+    scheme:
+      weights: { type: int, bits: 8, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 8, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - flexround
+    calibration: { samples: 512, length: 256 }
 
-  """#,
+    """#,
   "flexround": #"""
-  # 4-bit weights per channel, symmetric, by FlexRound.
-  scheme:
-    weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
-    ignore: [ lm_head, embed_tokens ]
-  steps:
-    - flexround
-  calibration: { samples: 128, length: 256 }
+    # 4-bit weights per channel, symmetric, by FlexRound.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - flexround
+    calibration: { samples: 512, length: 256 }
 
-  """#,
+    """#,
   "gptq-w3a16": #"""
-  # 3-bit weights in groups of 32 by GPTQ.
-  scheme:
-    weights: { type: int, bits: 3, group: 32, symmetric: true, range: min-mse }
-    ignore: [ lm_head, embed_tokens ]
-  steps:
-    - gptq
-  calibration: { samples: 128, length: 256 }
+    # 3-bit weights in groups of 32 by GPTQ.
+    scheme:
+      weights: { type: int, bits: 3, group: 32, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - gptq
+    calibration: { samples: 128, length: 256 }
 
-  """#,
+    """#,
   "gptq-w4a16": #"""
-  # 4-bit weights in groups of 32 by GPTQ.
-  scheme:
-    weights: { type: int, bits: 4, group: 32, symmetric: true, range: min-mse }
-    ignore: [ lm_head, embed_tokens ]
-  steps:
-    - gptq
-  calibration: { samples: 128, length: 256 }
+    # 4-bit weights in groups of 32 by GPTQ.
+    scheme:
+      weights: { type: int, bits: 4, group: 32, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - gptq
+    calibration: { samples: 128, length: 256 }
 
-  """#,
+    """#,
   "rtn-w4a16": #"""
-  # 4-bit weights in groups of 32, rounded to nearest: the baseline, no text needed.
-  scheme:
-    weights: { type: int, bits: 4, group: 32, symmetric: true, range: min-mse }
-    ignore: [ lm_head, embed_tokens ]
-  steps:
-    - rtn
+    # 4-bit weights in groups of 32, rounded to nearest: the baseline, no text needed.
+    scheme:
+      weights: { type: int, bits: 4, group: 32, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - rtn
 
-  """#,
+    """#,
   "rtn-w8a8": #"""
-  # 8-bit weights per channel and 8-bit inputs per token, rounded to nearest.
-  scheme:
-    weights: { type: int, bits: 8, granularity: channel, symmetric: true, range: min-mse }
-    inputs: { type: int, bits: 8, granularity: token, dynamic: true, symmetric: true }
-    ignore: [ lm_head, embed_tokens ]
-  steps:
-    - rtn
+    # 8-bit weights per channel and 8-bit inputs per token, rounded to nearest.
+    scheme:
+      weights: { type: int, bits: 8, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 8, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - rtn
 
-  """#,
+    """#,
 ]

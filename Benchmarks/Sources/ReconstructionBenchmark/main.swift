@@ -69,19 +69,30 @@ func processorSeconds() -> Double {
   return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }
 
-let arguments = CommandLine.arguments.dropFirst().compactMap { Int($0) }
-let iterations = arguments.first ?? 100
-if arguments.count > 1 { Parallelism.threads = arguments[1] }
-print(BLASLibrary.description)
-print("threads \(Parallelism.threads), kernels \(Kernels.instructionSet), batch 4 × 256")
-let chosen = CommandLine.arguments.last
-for shape in BlockShape.all where !BlockShape.all.contains { $0.name == chosen } || shape.name == chosen {
+/// `--name value` from the command line.
+func option(_ name: String) -> String? {
+  CommandLine.arguments.firstIndex(of: "--\(name)").flatMap { i in
+    i + 1 < CommandLine.arguments.count ? CommandLine.arguments[i + 1] : nil
+  }
+}
+
+let iterations = option("iterations").flatMap { Int($0) } ?? 100
+if let threads = option("threads").flatMap({ Int($0) }) { Parallelism.threads = threads }
+let json = CommandLine.arguments.contains("--json")
+if !json {
+  print(
+    "\(BLASLibrary.description)\nkernels \(Kernels.instructionSet), threads \(Parallelism.threads)")
+}
+for shape in BlockShape.all where (option("shape") ?? shape.name) == shape.name {
   let start = processorSeconds()
   let seconds = try shape.measure(iterations: iterations + 10).dropFirst(10).sorted()
-  let median = seconds[seconds.count / 2] * 1000
   let processor = (processorSeconds() - start) / Double(iterations + 10) * 1000
-  print(
-    "\(shape.name): \(String(format: "%.2f", median)) ms an iteration (median of \(seconds.count), "
-      + "\(String(format: "%.2f", seconds[seconds.count / 20] * 1000)) at the 5th percentile; "
-      + "\(String(format: "%.2f", processor)) ms of processor time with set-up)")
+  let median = seconds[seconds.count / 2] * 1000
+  if json {
+    print("{\"name\": \"\(shape.name)\", \"milliseconds_per_iteration\": \(median)}")
+  } else {
+    print(
+      "\(shape.name): \(String(format: "%.2f", median)) ms an iteration, the median of "
+        + "\(seconds.count); \(String(format: "%.2f", processor)) ms of processor time with set-up")
+  }
 }

@@ -28,7 +28,7 @@ public struct AdaRound: QuantizationMethod, LearnableRounding, Equatable {
     + "Quantization. ICML 2020. https://arxiv.org/abs/2004.10568"
   public static let needsCalibration = true
 
-  public var iterations = 5000
+  public var iterations = 800
   public var batch = 4
   public var learningRate: Float = 1e-2
   public var inputLearningRate: Float = 4e-5
