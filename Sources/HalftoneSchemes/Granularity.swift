@@ -13,8 +13,11 @@ public enum Granularity: Sendable, Hashable {
 
   /// Rows and columns of the table of scales for a matrix [rows, columns].
   ///
-  /// - Throws: `SchemeError` if a group or block does not divide the matrix.
+  /// - Throws: `SchemeError` if a group or block does not divide the matrix, or the matrix is empty.
   public func tableShape(rows: Int, columns: Int) throws(SchemeError) -> (rows: Int, columns: Int) {
+    guard rows > 0, columns > 0 else {
+      throw SchemeError("a [\(rows), \(columns)] matrix has no elements to quantize")
+    }
     switch self {
     case .tensor: return (1, 1)
     case .channel, .token: return (rows, 1)

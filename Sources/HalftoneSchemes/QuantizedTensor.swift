@@ -26,11 +26,20 @@ public struct QuantizedTensor: Sendable {
     guard shape.count == 2, codes.shape == shape, codes.elementType == .int8 else {
       throw SchemeError("codes \(codes.shape) \(codes.elementType) for a matrix \(shape)")
     }
+    guard !shape.contains(0) else {
+      throw SchemeError("a \(shape) matrix has no elements to quantize")
+    }
     guard !levels.isEmpty, levels.allSatisfy({ Self.tiles($0, shape) }) else {
       throw SchemeError("scales \(levels.map(\.shape)) do not divide a matrix \(shape)")
     }
-    guard zeroPoints.map({ $0.shape == levels[0].shape }) ?? true else {
-      throw SchemeError("zero points must be shaped as the scales, \(levels[0].shape)")
+    guard
+      zeroPoints.map({ $0.shape == levels[0].shape && $0.elementType == .float32 }) ?? true
+    else {
+      throw SchemeError("zero points must be floats shaped as the scales, \(levels[0].shape)")
+    }
+    let elements = 0..<codes.count
+    guard outliers?.positions.allSatisfy(elements.contains) ?? true else {
+      throw SchemeError("outliers lie outside a matrix \(shape)")
     }
     self.shape = shape
     self.format = format
@@ -90,16 +99,12 @@ public struct QuantizedTensor: Sendable {
     let (rows, columns) = (shape[0], shape[1])
     let tables = levels.map { ($0.values, rows / $0.shape[0], columns / $0.shape[1], $0.shape[1]) }
     let zeros = zeroPoints?.values
+    let entries = entries
     return codes.withBytes { bytes in
       Tensor(shape: shape) { out in
-        for i in 0..<rows {
+        parallelFor(rows) { i in
           for j in 0..<columns {
-            let code = Int8(bitPattern: bytes[i * columns + j])
-            var value: Float =
-              switch format.values {
-              case .uniform: Float(code)
-              case .table(let entries): entries[Int(UInt8(bitPattern: code)) % entries.count]
-              }
+            var value = entries[Int(bytes[i * columns + j])]
             for (level, table) in tables.enumerated() {
               let cell = i / table.1 * table.3 + j / table.2
               if level == 0, let zeros { value -= zeros[cell] }
@@ -109,6 +114,14 @@ public struct QuantizedTensor: Sendable {
           }
         }
       }
+    }
+  }
+
+  /// What each of the 256 bytes stands for; tables repeat after their last entry.
+  private var entries: [Float] {
+    switch format.values {
+    case .uniform: (0..<256).map { Float(Int8(truncatingIfNeeded: $0)) }
+    case .table(let entries): (0..<256).map { entries[$0 % entries.count] }
     }
   }
 }

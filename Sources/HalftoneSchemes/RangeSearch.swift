@@ -16,7 +16,9 @@ public enum RangeRule: String, Sendable, CaseIterable {
 
 /// Finds the grid for a set of values that will share it.
 public protocol RangeSearch: Sendable {
-  /// - Parameter runs: the values, in one or more contiguous pieces.
+  /// The grid for the values of `runs`, one or more contiguous pieces.
+  ///
+  /// Values that are not all finite get the grid of an empty range.
   func grid(
     for runs: [UnsafeBufferPointer<Float>], bits: Int, symmetric: Bool
   ) -> UniformGrid
@@ -50,24 +52,44 @@ public struct MinMSERange: RangeSearch {
   ) -> UniformGrid {
     let range = extrema(runs)
     var best = UniformGrid(covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric)
-    var smallest = Float.infinity
-    for i in stride(from: candidates, through: 1, by: -1) {
+    let grids = stride(from: candidates, through: 1, by: -1).map { i in
       let fraction = Float(i) / Float(candidates)
-      let candidate = UniformGrid(
+      return UniformGrid(
         covering: range.minimum * fraction, range.maximum * fraction, bits: bits,
         symmetric: symmetric)
-      let error = runs.reduce(Float(0)) {
-        $0 + Kernels.roundTripError($1, candidate, power: power)
-      }
-      if error < smallest { (smallest, best) = (error, candidate) }
+    }
+    var smallest = Double.infinity
+    for (grid, error) in zip(grids, errors(of: grids, on: runs)) where error < smallest {
+      (smallest, best) = (error, grid)
     }
     return best
+  }
+
+  /// Σ |w − ŵ|^p of each grid, in pieces of fixed size added in order in double precision.
+  private func errors(
+    of grids: [UniformGrid], on runs: [UnsafeBufferPointer<Float>]
+  ) -> [Double] {
+    [Double](unsafeUninitializedCapacity: grids.count) { errors, count in
+      count = grids.count
+      let errors = errors
+      parallelFor(grids.count) { i in
+        var sum = 0.0
+        for run in runs {
+          for start in stride(from: 0, to: run.count, by: 1 << 14) {
+            let piece = UnsafeBufferPointer(rebasing: run[start..<min(start + 1 << 14, run.count)])
+            sum += Double(Kernels.roundTripError(piece, grids[i], power: power))
+          }
+        }
+        errors.initializeElement(at: i, to: sum)
+      }
+    }
   }
 }
 
 private func extrema(_ runs: [UnsafeBufferPointer<Float>]) -> (minimum: Float, maximum: Float) {
   runs.reduce((Float.infinity, -Float.infinity)) { range, run in
     let next = Kernels.extrema(run)
+    guard !next.minimum.isNaN else { return next }  // min and max keep a NaN only on their left
     return (Swift.min(range.0, next.minimum), Swift.max(range.1, next.maximum))
   }
 }

@@ -2,7 +2,9 @@ import CHalftoneKernels
 import Foundation
 
 /// The optimiser of Kingma and Ba (2015), without weight decay.
-public struct Adam {
+///
+/// Not copyable, because its moments are updated in place.
+public struct Adam: ~Copyable {
   public var beta1: Float = 0.9
   public var beta2: Float = 0.999
   public var epsilon: Float = 1e-8
@@ -25,28 +27,26 @@ public struct Adam {
       moments = parameters.map {
         (Tensor(repeating: 0, shape: $0.shape), Tensor(repeating: 0, shape: $0.shape))
       }
-      // Each parameter gets memory of its own: updates are in place.
-      for i in parameters.indices { parameters[i] = parameters[i].copied().tracked() }
     }
     step += 1
     let c1 = 1 - Float(pow(Double(beta1), Double(step)))
     let c2 = 1 - Float(pow(Double(beta2), Double(step)))
     for (i, gradient) in gradients.enumerated() {
       precondition(parameters[i].shape == gradient.shape && moments[i].m.shape == gradient.shape)
-      let (x, g) = (parameters[i].mutableFloats, gradient.floats)
+      let (x, g) = (parameters[i].floats, gradient.floats)
       let (m, v) = (moments[i].m.mutableFloats, moments[i].v.mutableFloats)
-      parallelRanges(gradient.count, grain: elementGrain) { range in
-        let at = range.lowerBound
-        Kernels.set.adam(
-          x + at, g + at, m + at, v + at, rates[i], beta1, beta2, c1, c2, epsilon, range.count)
+      let rate = rates[i]
+      parameters[i] = gradient.mapped { out, at, count in
+        out.update(from: x + at, count: count)
+        Kernels.set.adam(out, g + at, m + at, v + at, rate, beta1, beta2, c1, c2, epsilon, count)
       }
-      parameters[i] = parameters[i].tracked()
+      .tracked()
     }
   }
 }
 
 extension Tensor {
-  /// For the optimiser alone, whose tensors nobody else holds across a step.
+  /// For the optimiser's moments, which nobody else holds.
   fileprivate var mutableFloats: UnsafeMutablePointer<Float> {
     UnsafeMutablePointer(mutating: floats)
   }

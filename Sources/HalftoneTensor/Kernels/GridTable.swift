@@ -31,6 +31,9 @@ public struct GridTable: Sendable {
     _ body: (_ grid: UniformGrid, _ row: Int, _ elements: Range<Int>) -> Void
   ) {
     precondition(columns % groups == 0, "\(columns) columns in \(groups) groups")
+    precondition(
+      scales.shape[0] == 1 || rows.upperBound <= scales.shape[0],
+      "rows \(rows) of grids \(scales.shape)")
     let width = columns / groups
     for row in rows {
       for group in 0..<groups {

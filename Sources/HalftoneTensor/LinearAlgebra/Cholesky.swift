@@ -38,6 +38,7 @@ public struct SquareMatrix: Sendable, Equatable {
     var result = self
     try result.factor("U")
     var (n, info) = (Int32(size), Int32(0))
+    guard n > 0 else { return result }
     result.elements.withUnsafeMutableBufferPointer { a in
       dpotri_("U", &n, a.baseAddress, &n, &info, 1)
     }
@@ -58,6 +59,7 @@ public struct SquareMatrix: Sendable, Equatable {
   public func solvingLowerTriangular(_ b: [Double]) -> [Double] {
     precondition(b.count == size)
     var (x, n, one, info) = (b, Int32(size), Int32(1), Int32(0))
+    guard n > 0 else { return x }
     x.withUnsafeMutableBufferPointer { x in
       elements.withUnsafeBufferPointer { a in
         dtrtrs_("U", "T", "N", &n, &one, a.baseAddress, &n, x.baseAddress, &n, &info, 1, 1, 1)
@@ -70,10 +72,13 @@ public struct SquareMatrix: Sendable, Equatable {
   private mutating func factor(_ triangle: String) throws(FactorizationError) {
     BLASLibrary.prepare()
     var (n, info) = (Int32(size), Int32(0))
+    guard n > 0 else { return }
     elements.withUnsafeMutableBufferPointer { a in
       dpotrf_(triangle, &n, a.baseAddress, &n, &info, 1)
     }
     guard info == 0 else { throw FactorizationError(pivot: Int(info)) }
+    // LAPACK lets a number that is not finite pass, and it reaches the diagonal of its row.
+    for i in 0..<size where !self[i, i].isFinite { throw FactorizationError(pivot: i + 1) }
   }
 }
 
@@ -94,6 +99,7 @@ extension SquareMatrix {
 
   /// Rows and columns taken in `order`.
   public func permuted(_ order: [Int]) -> SquareMatrix {
+    precondition(order.count == size, "an order of \(order.count) for a matrix of size \(size)")
     var result = self
     for (i, a) in order.enumerated() {
       for (j, b) in order.enumerated() { result[i, j] = self[a, b] }

@@ -32,10 +32,12 @@ package enum MatrixProduct {
   ) {
     guard m > 0, n > 0 else { return }
     BLASLibrary.prepare()
+    // BLAS refuses a stride of 0, which a matrix without columns has.
+    let (aStride, bStride) = (Int32(max(1, a.stride)), Int32(max(1, b.stride)))
     cblas_sgemm(
       Int32(CblasRowMajor), Int32(a.transposed ? CblasTrans : CblasNoTrans),
       Int32(b.transposed ? CblasTrans : CblasNoTrans), Int32(m), Int32(n), Int32(k),
-      alpha, a.base, Int32(a.stride), b.base, Int32(b.stride), beta, out, Int32(stride))
+      alpha, a.base, aStride, b.base, bStride, beta, out, Int32(stride))
   }
 
   /// The same, by tiles on several threads.

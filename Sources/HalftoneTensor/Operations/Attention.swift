@@ -7,7 +7,9 @@ public struct AttentionShape: Sendable, Equatable {
   /// Query heads, a multiple of `keyHeads` (grouped-query attention).
   public var heads: Int
   public var keyHeads: Int
-  /// Rows per sequence. Query i stands at position `keyLength − queryLength + i`.
+  /// Rows per sequence.
+  ///
+  /// Query i stands at position `keyLength − queryLength + i`.
   public var queryLength: Int
   public var keyLength: Int
   /// How many positions back a query sees, itself included; nil for all.
@@ -63,9 +65,14 @@ extension Tensor {
     let result = Tensor(shape: queries.shape) { out in
       guard let out = out.baseAddress else { return }
       parallelFor(shape.batch * shape.heads) { task in
-        let own = keeps ? nil : Storage(byteCount: square * 4)
-        let p = (own ?? saved).base.assumingMemoryBound(to: Float.self)
-        kernel.forward(task / shape.heads, task % shape.heads, keeps ? p + task * square : p, out)
+        // Without a gradient to come, the rows of one block are enough, and stay in cache.
+        let own =
+          keeps
+          ? nil : Storage(byteCount: min(square, AttentionShape.blockLength * shape.keyLength) * 4)
+        withExtendedLifetime(own) {
+          let p = (own ?? saved).base.assumingMemoryBound(to: Float.self)
+          kernel.forward(task, keeps ? p + task * square : p, keeps: keeps, out)
+        }
       }
     }
     return result.recorded(.attention, [queries, keys, values]) { dy in
@@ -104,13 +111,16 @@ private struct AttentionKernel {
       + head / (shape.heads / shape.keyHeads) * width
   }
 
+  /// Writes probabilities to `p`, [queryLength, keyLength] or one block of its rows after the other.
   func forward(
-    _ sequence: Int, _ head: Int, _ p: UnsafeMutablePointer<Float>,
+    _ task: Int, _ p: UnsafeMutablePointer<Float>, keeps: Bool,
     _ out: UnsafeMutablePointer<Float>
   ) {
+    let (sequence, head) = (task / shape.heads, task % shape.heads)
     let start = keyStart(sequence, head, 0)
     let keysByColumn = transposed(keys.floats + start)
     for block in shape.blocks {
+      let p = keeps ? p : p - block.lowerBound * shape.keyLength
       let seen = shape.visible(block)
       let from = queryStart(sequence, head, block.lowerBound)
       let scores = p + block.lowerBound * shape.keyLength + seen.lowerBound

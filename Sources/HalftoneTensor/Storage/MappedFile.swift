@@ -11,13 +11,15 @@ public final class MappedFile: @unchecked Sendable {
   ///
   /// - Throws: `MappedFileError` naming the file and the system's reason.
   public init(path: String) throws {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // Without O_NONBLOCK, opening a named pipe waits for a writer.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw MappedFileError(path: path, reason: errno) }
     defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw MappedFileError(path: path, reason: errno) }
     guard status.st_mode & S_IFMT == S_IFREG else {
-      throw MappedFileError(path: path, reason: EISDIR)
+      let isFolder = status.st_mode & S_IFMT == S_IFDIR
+      throw MappedFileError(path: path, reason: isFolder ? EISDIR : ENOTSUP)
     }
     let count = Int(status.st_size)
     self.path = path
@@ -37,6 +39,7 @@ public final class MappedFile: @unchecked Sendable {
 
   /// Tells the system that the pages of `range` will not be needed again soon.
   public func evict(_ range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count, "\(range) of \(path)")
     guard let base = bytes.baseAddress, !range.isEmpty else { return }
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
     let start = range.lowerBound / page * page

@@ -10,6 +10,10 @@ final class Storage: @unchecked Sendable {
   let byteCount: Int
   private let owner: Owner
 
+  /// Where elements of empty files would begin.
+  nonisolated(unsafe) private static let nothing = UnsafeMutableRawPointer.allocate(
+    byteCount: 64, alignment: 64)
+
   private enum Owner {
     case allocated
     case mapped(MappedFile)
@@ -28,7 +32,7 @@ final class Storage: @unchecked Sendable {
     // Never written: tensors are values, and only fresh allocations are filled.
     base =
       file.bytes.baseAddress.map { UnsafeMutableRawPointer(mutating: $0 + offset) }
-      ?? UnsafeMutableRawPointer(bitPattern: 64)!  // swift-format-ignore: NeverForceUnwrap
+      ?? Self.nothing
     owner = .mapped(file)
   }
 
@@ -37,7 +41,8 @@ final class Storage: @unchecked Sendable {
   }
 }
 
-/// Freed blocks by size, up to a bounded total.
+/// Freed blocks by size, up to a bounded total; a full cache is emptied, lest sizes that are no longer
+/// asked for keep out those that are.
 private final class BlockCache: Sendable {
   static let shared = BlockCache()
   private static let smallest = 1 << 14
@@ -67,7 +72,11 @@ private final class BlockCache: Sendable {
     let kept =
       size >= Self.smallest
       && state.withLock { state in
-        guard state.total + size <= Self.capacity else { return false }
+        guard size <= Self.capacity else { return false }
+        if state.total + size > Self.capacity {
+          for block in state.free.values.joined() { block.deallocate() }
+          (state.free, state.total) = ([:], 0)
+        }
         state.total += size
         state.free[size, default: []].append(block)
         return true

@@ -1,5 +1,7 @@
 extension Tensor {
-  /// Rows `range` along the first axis, sharing storage. Not differentiable; see ``rows(_:)``.
+  /// Rows `range` along the first axis, sharing storage.
+  ///
+  /// Not differentiable; see ``rows(_:)``.
   public func view(_ range: Range<Int>) -> Tensor {
     precondition(range.lowerBound >= 0 && range.upperBound <= (shape.first ?? 0))
     let stride = Tensor.count(of: shape.dropFirst()) * elementType.byteCount
@@ -29,7 +31,8 @@ extension Tensor {
 
   /// A copy of this matrix with 0 in `columns`.
   public func zeroing(columns chosen: [Int]) -> Tensor {
-    Tensor(shape: shape) { out in
+    precondition(chosen.allSatisfy { (0..<columns).contains($0) }, "columns \(chosen) of \(shape)")
+    return Tensor(shape: shape) { out in
       withElements { _ = out.update(from: $0) }
       for i in 0..<rows { for j in chosen { out[i * columns + j] = 0 } }
     }

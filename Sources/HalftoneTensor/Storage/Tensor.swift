@@ -67,7 +67,13 @@ public struct Tensor: @unchecked Sendable {
   /// The product of all axes but the last.
   public var rows: Int { Tensor.count(of: shape.dropLast()) }
 
-  static func count(of shape: some Sequence<Int>) -> Int { shape.reduce(1, *) }
+  /// Traps on a negative length, and where the product does not fit.
+  static func count(of shape: some Sequence<Int>) -> Int {
+    shape.reduce(1) {
+      precondition($1 >= 0, "a negative length in a shape")
+      return $0 * $1
+    }
+  }
 
   /// The bytes of the elements as they are stored.
   public func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {

@@ -1,0 +1,126 @@
+import Foundation
+import HalftoneTensor
+import HalftoneTestSupport
+import Testing
+
+/// Attention and its gradients against the definition, element by element in double precision.
+@Suite struct AttentionTests {
+  static let shapes = [
+    AttentionShape(batch: 1, heads: 1, keyHeads: 1, queryLength: 1, keyLength: 1),
+    AttentionShape(batch: 2, heads: 4, keyHeads: 2, queryLength: 5, keyLength: 9),
+    AttentionShape(batch: 1, heads: 2, keyHeads: 1, queryLength: 1, keyLength: 257),
+    AttentionShape(batch: 1, heads: 2, keyHeads: 2, queryLength: 128, keyLength: 128),
+    AttentionShape(batch: 2, heads: 2, keyHeads: 1, queryLength: 129, keyLength: 129),
+    AttentionShape(batch: 1, heads: 3, keyHeads: 1, queryLength: 130, keyLength: 300),
+    AttentionShape(batch: 1, heads: 2, keyHeads: 1, queryLength: 300, keyLength: 300, window: 7),
+    AttentionShape(batch: 1, heads: 2, keyHeads: 2, queryLength: 270, keyLength: 280, window: 150),
+    AttentionShape(batch: 1, heads: 1, keyHeads: 1, queryLength: 3, keyLength: 5, window: 1),
+  ]
+  static let width = 6
+
+  struct Reference {
+    var output: Matrix
+    var dq: Matrix
+    var dk: Matrix
+    var dv: Matrix
+  }
+
+  private func inputs(_ shape: AttentionShape) -> (q: Tensor, k: Tensor, v: Tensor, g: Tensor) {
+    let rows = (query: shape.batch * shape.queryLength, key: shape.batch * shape.keyLength)
+    let widths = (query: shape.heads * Self.width, key: shape.keyHeads * Self.width)
+    return (
+      normal([rows.query, widths.query], 1) * 2, normal([rows.key, widths.key], 2),
+      normal([rows.key, widths.key], 3), normal([rows.query, widths.query], 4)
+    )
+  }
+
+  @Test(arguments: shapes) func agreesWithTheDefinition(_ shape: AttentionShape) {
+    let (q, k, v, g) = inputs(shape)
+    let expected = reference(Matrix(q), Matrix(k), Matrix(v), Matrix(g), shape)
+    let output = Tensor.attention(queries: q, keys: k, values: v, shape)
+    expectClose(output, expected.output, tolerance: 2e-6)
+
+    let leaves = [q, k, v].map { $0.tracked() }
+    let recorded = Tensor.attention(
+      queries: leaves[0], keys: leaves[1], values: leaves[2], shape)
+    #expect(bits(recorded) == bits(output), "with and without a gradient to come")
+    let gradients = (recorded * g).sum().gradients(of: leaves)
+    // A softmax over one key has no gradient, and rounding nothing to be relative to.
+    if shape.keyLength > 1 && shape.window != 1 {
+      expectClose(gradients[0], expected.dq, tolerance: 5e-6)
+      expectClose(gradients[1], expected.dk, tolerance: 5e-6)
+    } else {
+      #expect((gradients[0].values + gradients[1].values).allSatisfy { abs($0) < 1e-6 })
+    }
+    expectClose(gradients[2], expected.dv, tolerance: 5e-6)
+  }
+
+  @Test func largeScoresDoNotOverflow() {
+    let shape = AttentionShape(batch: 1, heads: 1, keyHeads: 1, queryLength: 4, keyLength: 4)
+    let q = normal([4, 6], 5) * 1e4
+    let output = Tensor.attention(queries: q, keys: q, values: normal([4, 6], 6), shape)
+    #expect(output.values.allSatisfy { $0.isFinite })
+  }
+
+  private func reference(
+    _ q: Matrix, _ k: Matrix, _ v: Matrix, _ g: Matrix, _ shape: AttentionShape
+  ) -> Reference {
+    var result = Reference(
+      output: Matrix(rows: q.rows, columns: q.columns),
+      dq: Matrix(rows: q.rows, columns: q.columns),
+      dk: Matrix(rows: k.rows, columns: k.columns), dv: Matrix(rows: k.rows, columns: k.columns))
+    for sequence in 0..<shape.batch {
+      for head in 0..<shape.heads {
+        for i in 0..<shape.queryLength { add(&result, q, k, v, g, shape, sequence, head, i) }
+      }
+    }
+    return result
+  }
+
+  /// One query's output and its part of the gradients.
+  private func add(
+    _ result: inout Reference, _ q: Matrix, _ k: Matrix, _ v: Matrix, _ g: Matrix,
+    _ shape: AttentionShape, _ sequence: Int, _ head: Int, _ i: Int
+  ) {
+    let position = shape.keyLength - shape.queryLength + i
+    let keys = (0..<shape.keyLength).filter {
+      $0 <= position && position - $0 < shape.window ?? .max
+    }
+    let row = sequence * shape.queryLength + i
+    let first = sequence * shape.keyLength
+    let from = head * Self.width
+    let at = head / (shape.heads / shape.keyHeads) * Self.width
+    func dot(_ a: Matrix, _ b: Matrix, _ key: Int) -> Double {
+      (0..<Self.width).reduce(0) { $0 + a[row, from + $1] * b[first + key, at + $1] }
+    }
+    let root = Double(Self.width).squareRoot()
+    let scores = keys.map { dot(q, k, $0) / root }
+    let largest = scores.max() ?? 0
+    let total = scores.reduce(0) { $0 + exp($1 - largest) }
+    let p = scores.map { exp($0 - largest) / total }
+    let dp = keys.map { dot(g, v, $0) }
+    let mean = zip(p, dp).reduce(0) { $0 + $1.0 * $1.1 }
+    for (n, key) in keys.enumerated() {
+      let ds = p[n] * (dp[n] - mean) / root
+      for c in 0..<Self.width {
+        result.output[row, from + c] += p[n] * v[first + key, at + c]
+        result.dq[row, from + c] += ds * k[first + key, at + c]
+        result.dk[first + key, at + c] += ds * q[row, from + c]
+        result.dv[first + key, at + c] += p[n] * g[row, from + c]
+      }
+    }
+  }
+}
+
+extension ThreadTests {
+  @Test func attentionDoesNotDependOnThreads() {
+    let shape = AttentionShape(
+      batch: 2, heads: 4, keyHeads: 2, queryLength: 140, keyLength: 150, window: 100)
+    let q = normal([280, 32], 7).tracked()
+    let (k, v) = (normal([300, 16], 8).tracked(), normal([300, 16], 9).tracked())
+    ThreadTests.expectSameBits {
+      let y = Tensor.attention(queries: q, keys: k, values: v, shape)
+      return [y] + (y * y).sum().gradients(of: [q, k, v])
+    }
+  }
+}
