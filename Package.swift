@@ -24,7 +24,6 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
@@ -68,7 +67,6 @@ let package = Package(
         "HalftoneTokenizers", "HalftoneCheckpoints", "HalftoneMethods", "HalftoneInference",
         "HalftoneReport",
         .product(name: "Yams", package: "Yams"),
-        .product(name: "Logging", package: "swift-log"),
       ]),
     .target(name: "HalftoneReport"),
 
@@ -78,7 +76,6 @@ let package = Package(
       name: "HalftoneCLI",
       dependencies: libraries.map { .byName(name: $0) } + [
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Logging", package: "swift-log"),
       ]),
 
     // Tests

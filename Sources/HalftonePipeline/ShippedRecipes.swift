@@ -1,3 +1,4 @@
+// swift-format-ignore-file
 // Written by Scripts/embed-recipes from Recipes/*.yaml; do not edit.
 
 /// The shipped recipes by name.
@@ -5,7 +6,17 @@ let shippedRecipes: [String: String] = [
   "adaround-w3a16": #"""
     # 3-bit weights per channel by AdaRound.
     scheme:
-      weights: { type: int, bits: 3, granularity: channel, symmetric: false, range: min-mse }
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - adaround
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "adaround-w4a16": #"""
+    # 4-bit weights per channel by AdaRound.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
       ignore: [ lm_head, embed_tokens ]
     steps:
       - adaround
@@ -13,9 +24,9 @@ let shippedRecipes: [String: String] = [
 
     """#,
   "flexround-w2a16": #"""
-    # 2-bit weights in groups of 32 by FlexRound.
+    # 2-bit weights per channel by FlexRound.
     scheme:
-      weights: { type: int, bits: 2, group: 32, symmetric: false, range: min-mse }
+      weights: { type: int, bits: 2, granularity: channel, symmetric: true, range: min-mse }
       ignore: [ lm_head, embed_tokens ]
     steps:
       - flexround
@@ -25,7 +36,17 @@ let shippedRecipes: [String: String] = [
   "flexround-w3a16": #"""
     # 3-bit weights per channel by FlexRound.
     scheme:
-      weights: { type: int, bits: 3, granularity: channel, symmetric: false, range: min-mse }
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - flexround
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "flexround-w4a16-g128": #"""
+    # 4-bit weights in groups of 128 by FlexRound.
+    scheme:
+      weights: { type: int, bits: 4, group: 128, symmetric: true, range: min-mse }
       ignore: [ lm_head, embed_tokens ]
     steps:
       - flexround
@@ -35,7 +56,18 @@ let shippedRecipes: [String: String] = [
   "flexround-w4a16": #"""
     # 4-bit weights per channel by FlexRound.
     scheme:
-      weights: { type: int, bits: 4, granularity: channel, symmetric: false, range: min-mse }
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - flexround
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "flexround-w4a8-static": #"""
+    # 4-bit weights per channel and 8-bit inputs on one learned grid per layer by FlexRound.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 8, granularity: tensor, dynamic: false, symmetric: false }
       ignore: [ lm_head, embed_tokens ]
     steps:
       - flexround
@@ -47,6 +79,17 @@ let shippedRecipes: [String: String] = [
     scheme:
       weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
       inputs: { type: int, bits: 8, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - flexround
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "flexround-w8a8-static": #"""
+    # 8-bit weights per channel and 8-bit inputs on one learned grid per layer by FlexRound.
+    scheme:
+      weights: { type: int, bits: 8, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 8, granularity: tensor, dynamic: false, symmetric: false }
       ignore: [ lm_head, embed_tokens ]
     steps:
       - flexround
@@ -65,7 +108,7 @@ let shippedRecipes: [String: String] = [
 
     """#,
   "flexround": #"""
-    # 4-bit weights per channel, symmetric, by FlexRound.
+    # 4-bit weights per channel by FlexRound.
     scheme:
       weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
       ignore: [ lm_head, embed_tokens ]
@@ -75,9 +118,19 @@ let shippedRecipes: [String: String] = [
 
     """#,
   "gptq-w3a16": #"""
-    # 3-bit weights in groups of 32 by GPTQ.
+    # 3-bit weights per channel by GPTQ.
     scheme:
-      weights: { type: int, bits: 3, group: 32, symmetric: true, range: min-mse }
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - gptq
+    calibration: { samples: 128, length: 256 }
+
+    """#,
+  "gptq-w4a16-g128": #"""
+    # 4-bit weights in groups of 128 by GPTQ.
+    scheme:
+      weights: { type: int, bits: 4, group: 128, symmetric: true, range: min-mse }
       ignore: [ lm_head, embed_tokens ]
     steps:
       - gptq
@@ -85,19 +138,28 @@ let shippedRecipes: [String: String] = [
 
     """#,
   "gptq-w4a16": #"""
-    # 4-bit weights in groups of 32 by GPTQ.
+    # 4-bit weights per channel by GPTQ.
     scheme:
-      weights: { type: int, bits: 4, group: 32, symmetric: true, range: min-mse }
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
       ignore: [ lm_head, embed_tokens ]
     steps:
       - gptq
     calibration: { samples: 128, length: 256 }
 
     """#,
-  "rtn-w4a16": #"""
-    # 4-bit weights in groups of 32, rounded to nearest: the baseline, no text needed.
+  "rtn-w4a16-g128": #"""
+    # 4-bit weights in groups of 128, rounded to nearest; no text needed.
     scheme:
-      weights: { type: int, bits: 4, group: 32, symmetric: true, range: min-mse }
+      weights: { type: int, bits: 4, group: 128, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - rtn
+
+    """#,
+  "rtn-w4a16": #"""
+    # 4-bit weights per channel, rounded to nearest: the baseline, no text needed.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
       ignore: [ lm_head, embed_tokens ]
     steps:
       - rtn

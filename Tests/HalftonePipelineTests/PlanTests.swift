@@ -96,6 +96,10 @@ import Testing
   @Test(arguments: Recipe.shippedNames) func shippedRecipesCanBePlanned(_ name: String) throws {
     var recipe = try Recipe.load(name)
     recipe.calibration.length = 128
+    if name.hasSuffix("-g128") {  // wider than this model's rows
+      #expect(throws: RecipeError.self) { try Plan(recipe, for: Self.layout) }
+      return
+    }
     let plan = try Plan(recipe, for: Self.layout)
     #expect(plan.bytesAfter < plan.bytesBefore)
     #expect(plan.needsCalibration == !name.hasPrefix("rtn"))

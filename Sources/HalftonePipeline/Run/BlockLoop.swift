@@ -143,7 +143,7 @@ struct BlockLoop {
     }
     if errors[2] > errors[1] {
       let ratio = ByteSize.fixed(errors[2] / errors[1], 2)
-      record.warnings.append("error is \(ratio) times that of rounding to nearest")
+      record.warnings.append("\(LayerRecord.worseThanRounding) is \(ratio)")
       if plan.recipe.whenWorse == .roundToNearest {
         record.warnings.append("rounded to nearest instead, as the recipe says")
         record.method = "rtn"
@@ -163,6 +163,11 @@ struct BlockLoop {
       .badInput, "\(what) hold NaN or infinity; the model cannot be run in 32-bit floats",
       at: source)
   }
+}
+
+extension LayerRecord {
+  /// How the warning about a layer that a method made worse begins.
+  static let worseThanRounding = "error relative to rounding to nearest"
 }
 
 /// Contexts by batch: a method asks for the same one at every iteration.

@@ -157,11 +157,25 @@ public struct QuantizationRun {
             loss: step.loss))
       }
       try journal.save(result, block: index, next: index + 1 < count ? streams : nil)
-      for layer in result.layers {
-        layer.record.warnings.forEach { warn("\(layer.record.name): \($0)") }
-      }
+      warnings(of: result).forEach { warn("\(phase): \($0)") }
     }
     if shouldStop() { throw interruption(count, count) }
+  }
+
+  /// What a block's layers have in common is said once: methods that fit the whole block often trade
+  /// one layer's error for another's.
+  private func warnings(of result: BlockResult) -> [String] {
+    let records = result.layers.map(\.record)
+    let worse = records.filter { $0.errorAfter > $0.errorRTN }.count
+    let own = records.flatMap { record in
+      record.warnings.filter { !$0.hasPrefix(LayerRecord.worseThanRounding) }
+        .map { "\(record.name): \($0)" }
+    }
+    guard worse > 0 else { return own }
+    return own + [
+      "\(worse) of \(records.count) layers have a larger output error on their own than rounding to "
+        + "nearest; the report lists them"
+    ]
   }
 
   private func interruption(_ done: Int, _ count: Int) -> PipelineError {
