@@ -75,7 +75,7 @@ let package = Package(
     .executableTarget(
       name: "HalftoneCLI",
       dependencies: libraries.map { .byName(name: $0) } + [
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
 
     // Tests

@@ -62,7 +62,7 @@ struct InputMoments {
     sums[name, default: SquareMatrix(zeros: x.columns)].addGram(of: x)
   }
 
-  /// (2/N)·Σ x·xᵀ
+  /// (2/N)·Σ x·xᵀ.
   func hessian(of layer: String) -> SquareMatrix? {
     guard var sum = sums[owner[layer] ?? layer], tokens > 0 else { return nil }
     for i in sum.elements.indices { sum.elements[i] *= 2 / Double(tokens) }

@@ -12,7 +12,7 @@ public protocol LayerSolver: QuantizationMethod {
 /// One layer's weights and what is known of its inputs.
 public struct LayerProblem {
   public let name: String
-  /// [out, in]
+  /// [out, in].
   public let weights: Tensor
   public let scheme: WeightScheme
   /// (2/N)·Σ x·xᵀ over the N calibration tokens of the quantized stream: [in, in].

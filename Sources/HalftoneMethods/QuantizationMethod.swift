@@ -38,7 +38,7 @@ public struct MethodError: Error, Equatable, CustomStringConvertible {
 
 /// Activations between two blocks: `samples` sequences of `length` positions, one after another.
 public struct ActivationStream: Sendable {
-  /// [samples·length, hidden]
+  /// [samples·length, hidden].
   public var activations: Tensor
   public let length: Int
   public var samples: Int { activations.rows / length }
@@ -115,7 +115,7 @@ public struct BlockProgress: Sendable {
 public struct LayerSolution: Sendable {
   public var weight: QuantizedTensor
   public var inputs: InputQuantizer?
-  /// What the report must say: a fallback taken, a channel that is always zero, …
+  /// What the report must say: a fallback taken, a channel that is always zero, ….
   public var warnings: [String]
 
   public init(weight: QuantizedTensor, inputs: InputQuantizer? = nil, warnings: [String] = []) {

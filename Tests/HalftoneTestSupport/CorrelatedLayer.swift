@@ -4,9 +4,9 @@ public import HalftoneTensor
 /// A linear layer with heavy-tailed weights, and inputs that are correlated and have a few large
 /// channels, as in language models.
 public struct CorrelatedLayer {
-  /// [rows, columns]
+  /// [rows, columns].
   public let weights: Tensor
-  /// [samples·length, columns]
+  /// [samples·length, columns].
   public let inputs: Tensor
   public let samples: Int
   public let length: Int
@@ -44,7 +44,7 @@ public struct CorrelatedLayer {
   /// The layer as a module named "layer".
   public var linear: Linear { Linear(name: "layer", weight: .dense(weights)) }
 
-  /// ‖X(W − Ŵ)ᵀ‖² / ‖XWᵀ‖²
+  /// ‖X(W − Ŵ)ᵀ‖² / ‖XWᵀ‖².
   public func outputError(of quantized: Tensor) -> Float {
     let y = inputs.linear(weights)
     let difference = inputs.linear(weights - quantized)

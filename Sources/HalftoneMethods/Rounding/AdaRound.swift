@@ -32,7 +32,7 @@ public struct AdaRound: QuantizationMethod, LearnableRounding, Equatable {
   public var batch = 4
   public var learningRate: Float = 1e-2
   public var inputLearningRate: Float = 4e-5
-  /// λ
+  /// λ.
   public var penalty: Float = 0.01
   public var startExponent: Float = 20
   public var endExponent: Float = 2
@@ -77,7 +77,7 @@ public struct AdaRoundVariables: RoundingVariables {
   public let original: Tensor
   public let grid: GridTable
   public let format: IntegerFormat
-  /// [out, in]
+  /// [out, in].
   public private(set) var v: Tensor
   private let method: AdaRound
 

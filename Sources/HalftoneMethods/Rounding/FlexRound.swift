@@ -81,9 +81,9 @@ public struct FlexRoundVariables: RoundingVariables {
   public let format: IntegerFormat
   /// ln(s1 / its initial value), shaped as the grid's scales.
   public private(set) var logStep: Tensor
-  /// ln S2: [out, in]
+  /// ln S2: [out, in].
   public private(set) var v2: Tensor
-  /// ln s3: [out]
+  /// ln s3: [out].
   public private(set) var v3: Tensor
 
   init(

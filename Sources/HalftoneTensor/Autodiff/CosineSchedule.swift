@@ -11,7 +11,7 @@ public struct CosineSchedule: Sendable {
     self.steps = steps
   }
 
-  /// start·(1 + cos(π·step/steps))/2
+  /// start·(1 + cos(π·step/steps))/2.
   public func rate(at step: Int) -> Float {
     start * Float(0.5 * (1 + cos(Double.pi * Double(step) / Double(steps))))
   }

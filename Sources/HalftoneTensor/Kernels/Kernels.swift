@@ -75,7 +75,7 @@ public enum Kernels {
 
   // MARK: - Arrays
 
-  /// y += alpha·x
+  /// y += alpha·x.
   public static func axpy(
     _ alpha: Float, _ x: UnsafeBufferPointer<Float>, _ y: UnsafeMutableBufferPointer<Float>
   ) {
@@ -99,7 +99,7 @@ public enum Kernels {
     return set.dot(a, b, x.count)
   }
 
-  /// Σ (x − y)²
+  /// Σ (x − y)².
   public static func squaredDistance(
     _ x: UnsafeBufferPointer<Float>, _ y: UnsafeBufferPointer<Float>
   ) -> Float {
@@ -143,7 +143,7 @@ public enum Kernels {
     set.round_trip(from, grid.parameters, to, x.count)
   }
 
-  /// Σ |x − nearest point of the grid|^power
+  /// Σ |x − nearest point of the grid|^power.
   public static func roundTripError(
     _ x: UnsafeBufferPointer<Float>, _ grid: UniformGrid, power: Float
   ) -> Float {

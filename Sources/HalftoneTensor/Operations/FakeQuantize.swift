@@ -3,8 +3,7 @@ import CHalftoneKernels
 // Activations rounded to a grid and back, with straight-through gradients.
 
 extension Tensor {
-  /// One grid for all elements, whose step is learned: learned step size quantization (LSQ) of
-  /// Esser et al. (2020).
+  /// One grid for all elements, whose step is learned (LSQ, Esser and others 2020).
   ///
   /// y = (clamp(round(x/s) + z, low, high) − z)·s for the step s, a tensor of one element.
   /// dx = dy inside the range, else 0; ds = gradientScale · Σ dy·(inside ? round(x/s) − x/s :

@@ -47,13 +47,13 @@ extension Tensor {
     let inner = Array(parts[0].shape.dropFirst())
     precondition(parts.allSatisfy { Array($0.shape.dropFirst()) == inner })
     let total = parts.reduce(0) { $0 + $1.shape[0] }
+    var starts = [0]
+    for part in parts { starts.append(starts[starts.count - 1] + part.count) }
     let joined = Tensor(shape: [total] + inner) { out in
-      var offset = 0
-      for part in parts {
-        part.withElements {
-          _ = UnsafeMutableBufferPointer(rebasing: out[offset...]).update(from: $0)
+      parallelFor(parts.count) { i in
+        parts[i].withElements {
+          _ = UnsafeMutableBufferPointer(rebasing: out[starts[i]..<starts[i + 1]]).update(from: $0)
         }
-        offset += part.count
       }
     }
     return joined.recorded(.concatenate, parts) { dy in

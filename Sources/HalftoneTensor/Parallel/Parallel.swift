@@ -2,7 +2,7 @@ import CHalftoneKernels
 import Foundation
 import Synchronization
 
-/// How many threads the parallel loops use. Results never depend on it.
+/// How many threads the parallel loops use; results never depend on it.
 public enum Parallelism {
   private static let count = Atomic<Int>(0)
 

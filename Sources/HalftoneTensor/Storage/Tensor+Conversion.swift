@@ -1,5 +1,5 @@
 extension Tensor {
-  /// The same numbers as `Float`; itself if they are already and aligned. Not differentiable.
+  /// The same numbers as `Float`, without graph; itself if they are already and aligned.
   public func float() -> Tensor {
     if elementType == .float32, (Int(bitPattern: storage.base) + byteOffset) % 4 == 0 {
       return self
