@@ -2,6 +2,9 @@ import Foundation
 
 /// Reads text that must be UTF-8.
 public enum TextFile {
+  /// The text with lines that end in LF: CR LF and single CRs are replaced, as Python's text mode
+  /// does, on which published perplexities rest.
+  ///
   /// - Throws: ``PipelineError`` naming the file and the first byte that is not UTF-8.
   public static func read(_ path: String, largest: Int = .max) throws -> String {
     let data: Data
@@ -20,7 +23,22 @@ public enum TextFile {
         "not UTF-8 text: byte \(firstInvalid(data)) fits no character; convert the file to UTF-8",
         at: path)
     }
-    return text
+    return text.utf8.contains(carriageReturn) ? withLineFeeds(text) : text
+  }
+
+  private static let (lineFeed, carriageReturn) = (UInt8(ascii: "\n"), UInt8(ascii: "\r"))
+
+  private static func withLineFeeds(_ text: String) -> String {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(text.utf8.count)
+    var previous: UInt8 = 0
+    for byte in text.utf8 {
+      if byte != lineFeed || previous != carriageReturn {
+        bytes.append(byte == carriageReturn ? lineFeed : byte)
+      }
+      previous = byte
+    }
+    return String(decoding: bytes, as: UTF8.self)
   }
 
   private static func unreadable(_ path: String) -> PipelineError {

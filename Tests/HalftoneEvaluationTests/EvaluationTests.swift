@@ -2,6 +2,7 @@ import Foundation
 import HalftoneEvaluation
 import HalftoneLayers
 import HalftoneModels
+import HalftonePipeline
 import HalftoneTensor
 import HalftoneTestSupport
 import HalftoneTokenizers
@@ -71,7 +72,7 @@ struct Bundled {
 
   func encode(_ text: String) throws -> [Int] {
     tokenizer.encode(
-      try EvaluationText.decode(Repository.data("Resources/text/\(text)"), file: text))
+      try TextFile.read(Repository.path("Resources/text/\(text)")))
   }
 }
 
@@ -200,17 +201,6 @@ func relative(_ a: Double, _ b: Double) -> Double { abs(a - b) / abs(b) }
       try MultipleChoiceTask(name: "task", jsonLines: Data(text.utf8))
     }
     #expect(error?.description.contains(part) == true)
-  }
-}
-
-@Suite struct EvaluationTextTests {
-  @Test func `line ends are read as Python's text mode does`() throws {
-    let text = try EvaluationText.decode(Data("a\r\nb\rc\n\r\n\r\r\nd\r".utf8), file: "t")
-    #expect(text == "a\nb\nc\n\n\n\nd\n")
-    let error = #expect(throws: EvaluationError.self) {
-      try EvaluationText.decode(Data([0x61, 0xFF]), file: "t.txt")
-    }
-    #expect(error?.description.contains("t.txt: not UTF-8") == true)
   }
 }
 
