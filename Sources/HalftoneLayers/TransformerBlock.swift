@@ -113,7 +113,11 @@ extension LanguageModel {
 
 /// Where a model's weights come from.
 public protocol WeightSource: Sendable {
+  /// The names of all stored tensors.
+  var names: [String] { get }
   /// The shape of a stored tensor, or nil if there is none of that name.
+  ///
+  /// For `X.weight` that of the matrix also where it is stored as `X.weight_packed`.
   func shape(of name: String) -> [Int]?
   /// The stored tensor in its stored type.
   ///

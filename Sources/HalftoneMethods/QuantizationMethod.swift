@@ -128,8 +128,9 @@ public struct LayerSolution: Sendable {
 /// What a method chose for one block.
 public struct BlockSolution: Sendable {
   public var layers: [String: LayerSolution]
-  /// The training objective at the first and at the kept iteration, for methods that have one.
+  /// The training objective on the first batch, for methods that have one.
   public var lossFirst: Float?
+  /// The moving average (0.95) of the losses of the last iterations.
   public var lossLast: Float?
   public var iterations: Int
 

@@ -5,17 +5,40 @@ import HalftoneTensor
 struct CheckedWeights: Sendable {
   let source: any WeightSource
 
-  /// The shape of `name`, if the source stores a tensor of that name, must be `expected`.
-  func check(_ name: String, _ expected: [Int]) throws(ModelError) {
-    guard let found = source.shape(of: name) else { return }
-    try compare(name, found, expected)
+  /// Every tensor that `configuration` asks for must be there in its shape, and no further block.
+  func check(_ configuration: LlamaConfiguration) throws(ModelError) {
+    let names = Set(source.names)
+    for tensor in configuration.outerTensors { try check(tensor, names) }
+    for index in 0..<configuration.blockCount {
+      for tensor in configuration.tensors(ofBlock: index) { try check(tensor, names) }
+    }
+    let prefix = "model.layers."
+    let count = configuration.blockCount
+    for name in source.names where name.hasPrefix(prefix) {
+      let number = name.dropFirst(prefix.count).prefix { $0 != "." }
+      guard let index = Int(number), index >= count else { continue }
+      throw ModelError(
+        "config.json: num_hidden_layers is \(count), but the checkpoint has \(name); expected are "
+          + "layers 0 to \(count - 1); restore the model's own config.json")
+    }
+  }
+
+  private func check(_ tensor: ExpectedTensor, _ names: Set<String>) throws(ModelError) {
+    if let found = source.shape(of: tensor.name) {
+      return try compare(tensor.name, found, tensor.shape)
+    }
+    // A packed weight whose shape cannot be read is refused with the reason when it is read.
+    guard !names.contains(tensor.name), !names.contains(tensor.name + "_packed") else { return }
+    throw ModelError(
+      "config.json: \(tensor.reason) asks for \(tensor.name) of shape \(tensor.shape), but the "
+        + "checkpoint has no such tensor; restore the model's own config.json, or the weights")
   }
 
   private func compare(_ name: String, _ found: [Int], _ expected: [Int]) throws(ModelError) {
     guard found == expected else {
       throw ModelError(
         "\(name) has shape \(found), but config.json makes it \(expected); the two belong to "
-          + "different models or one was edited")
+          + "different models or one was edited; restore the model's own config.json")
     }
   }
 

@@ -50,23 +50,17 @@ public struct LlamaModel: LanguageModel {
   private let embedding: Embedding
   private let rotary: RotaryEmbedding
 
-  /// - Throws: ``ModelError`` if shapes in `weights` contradict the configuration; what `weights`
-  ///   throws.
+  /// - Throws: ``ModelError`` if names or shapes in `weights` contradict the configuration; what
+  ///   `weights` throws.
   public init(_ configuration: LlamaConfiguration, weights: any WeightSource) throws {
     self.configuration = configuration
     self.weights = CheckedWeights(source: weights)
+    // Finds a wrong configuration now rather than at the last block.
+    try self.weights.check(configuration)
     rotary = RotaryEmbedding(
       headWidth: configuration.headWidth, theta: configuration.theta,
       scaling: configuration.scaling)
     embedding = Embedding(weight: try self.weights.weight(configuration.embeddingShape))
-    try checkShapes()
-  }
-
-  /// Finds a wrong configuration now rather than at the last block.
-  private func checkShapes() throws(ModelError) {
-    for shape in linearShapes {
-      try weights.check("\(shape.name).weight", [shape.rows, shape.columns])
-    }
   }
 
   public var blockCount: Int { configuration.blockCount }
@@ -163,6 +157,71 @@ extension LlamaConfiguration {
       ("mlp.down_proj", hiddenSize, intermediateSize),
     ].map { name, rows, columns in
       LinearShape(name: "model.layers.\(index).\(name)", rows: rows, columns: columns)
+    }
+  }
+}
+
+// MARK: - What a checkpoint must hold
+
+/// A tensor that a configuration asks for.
+struct ExpectedTensor {
+  let name: String
+  let shape: [Int]
+  /// The key of config.json that asks for it, with its value.
+  let reason: String
+}
+
+extension LlamaConfiguration {
+  /// The tensors outside of the blocks.
+  var outerTensors: [ExpectedTensor] {
+    let model = "model_type \"\(family.rawValue)\""
+    var result = [
+      ExpectedTensor(
+        name: "\(embeddingShape.name).weight", shape: [vocabularySize, hiddenSize], reason: model),
+      ExpectedTensor(name: "model.norm.weight", shape: [hiddenSize], reason: model),
+    ]
+    if let head = headShape {
+      result.append(
+        ExpectedTensor(
+          name: "\(head.name).weight", shape: [head.rows, head.columns],
+          reason: "tie_word_embeddings false"))
+    }
+    return result
+  }
+
+  /// The tensors of block `index`: weights first, then biases and norms.
+  func tensors(ofBlock index: Int) -> [ExpectedTensor] {
+    let (prefix, layers) = ("model.layers.\(index)", "num_hidden_layers \(blockCount)")
+    let linears = linearShapes(ofBlock: index)
+    var result = linears.map {
+      ExpectedTensor(name: "\($0.name).weight", shape: [$0.rows, $0.columns], reason: layers)
+    }
+    for (position, linear) in linears.enumerated() {
+      guard let reason = biasReason(position) else { continue }
+      result.append(
+        ExpectedTensor(name: "\(linear.name).bias", shape: [linear.rows], reason: reason))
+    }
+    for name in ["input_layernorm", "post_attention_layernorm"] {
+      result.append(
+        ExpectedTensor(name: "\(prefix).\(name).weight", shape: [hiddenSize], reason: layers))
+    }
+    for name in headNorms ? ["q_norm", "k_norm"] : [] {
+      result.append(
+        ExpectedTensor(
+          name: "\(prefix).self_attn.\(name).weight", shape: [headWidth],
+          reason: "model_type \"\(family.rawValue)\""))
+    }
+    return result
+  }
+
+  /// The key that gives the linear layer at `position` of ``linearShapes(ofBlock:)`` a bias.
+  private func biasReason(_ position: Int) -> String? {
+    switch position {
+    case 0...2 where inputBias:
+      family == .qwen2 ? "model_type \"qwen2\"" : "attention_bias true"
+    case 3 where outputBias: "attention_bias true"
+    case 4... where feedForwardBias: "mlp_bias true"
+    default: nil
     }
   }
 }

@@ -7,12 +7,7 @@ public enum Version {
 
   /// What made the numbers of a run on this machine.
   public static var record: RunRecord.Versions {
-    #if canImport(Accelerate)
-    let blas = "Accelerate"
-    #else
-    let blas = "OpenBLAS"
-    #endif
-    return RunRecord.Versions(
-      halftone: current, instructionSet: Kernels.instructionSet, blas: blas)
+    RunRecord.Versions(
+      halftone: current, instructionSet: Kernels.instructionSet, blas: "OpenBLAS")
   }
 }

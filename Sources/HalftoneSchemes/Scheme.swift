@@ -46,8 +46,11 @@ public struct LayerScheme: Sendable, Equatable {
 
 extension WeightScheme: CustomStringConvertible {
   /// As in reports: "int4 group 32 symmetric min-mse".
-  public var description: String {
-    "\(format.name) \(granularity) \(symmetric ? "symmetric" : "asymmetric") \(range.rawValue)"
+  public var description: String { "\(grid) \(range.rawValue)" }
+
+  /// Without the range rule, which checkpoints do not store: "int4 group 32 symmetric".
+  public var grid: String {
+    "\(format.name) \(granularity) \(symmetric ? "symmetric" : "asymmetric")"
   }
 }
 

@@ -1,6 +1,8 @@
 import Foundation
 import HalftoneLayers
 import HalftoneModels
+import HalftoneTensor
+import HalftoneTestSupport
 import Testing
 
 @Suite struct LlamaConfigurationTests {
@@ -118,5 +120,73 @@ import Testing
   @Test func `deep nesting is refused, not followed`() {
     let deep = String(repeating: "[", count: 100_000) + String(repeating: "]", count: 100_000)
     #expect(Self.message(Self.json(["deep": deep])).contains("not a JSON object"))
+  }
+}
+
+/// A config.json against the tensors it stands beside.
+@Suite struct LlamaTensorTests {
+  /// What is said of a golden model with tensors replaced, or left out where nil.
+  static func message(
+    _ folder: String, tensors: [String: Tensor?] = [:], layers: Int = 2
+  ) throws -> String {
+    let path = Repository.path("Tests/HalftoneModelsTests/Golden/\(folder)")
+    let text = try String(contentsOfFile: "\(path)/config.json", encoding: .utf8)
+      .replacingOccurrences(
+        of: "\"num_hidden_layers\": 2", with: "\"num_hidden_layers\": \(layers)")
+    let weights = StoredWeights(try StoredWeights(path), replacing: tensors)
+    do {
+      _ = try ModelCatalog.model(configuration: Data(text.utf8), weights: weights)
+      return ""
+    } catch let error as ModelError { return error.description }
+  }
+
+  @Test(arguments: [
+    ("llama-llama3-rope-biases", "lm_head.weight", "tie_word_embeddings false"),
+    ("llama-llama3-rope-biases", "model.norm.weight", "model_type"),
+    ("llama-llama3-rope-biases", "model.embed_tokens.weight", "model_type"),
+    ("llama-llama3-rope-biases", "model.layers.1.input_layernorm.weight", "num_hidden_layers 2"),
+    ("llama-llama3-rope-biases", "model.layers.1.self_attn.q_proj.bias", "attention_bias true"),
+    ("llama-llama3-rope-biases", "model.layers.0.self_attn.o_proj.bias", "attention_bias true"),
+    ("llama-llama3-rope-biases", "model.layers.0.mlp.down_proj.bias", "mlp_bias true"),
+    ("qwen2-tied", "model.layers.0.self_attn.k_proj.bias", "model_type \"qwen2\""),
+    ("qwen3-sharded", "model.layers.0.self_attn.k_norm.weight", "model_type \"qwen3\""),
+  ])
+  func `a missing tensor is named with the key that asks for it`(
+    _ folder: String, _ name: String, _ key: String
+  ) throws {
+    let missing: Tensor? = nil
+    let message = try Self.message(folder, tensors: [name: missing])
+    #expect(message.contains("config.json: \(key)"), "\(message)")
+    #expect(message.contains("asks for \(name) of shape"), "\(message)")
+  }
+
+  @Test(arguments: [
+    ("llama-llama3-rope-biases", "lm_head.weight", [63, 32]),
+    ("llama-llama3-rope-biases", "model.norm.weight", [31]),
+    ("llama-llama3-rope-biases", "model.layers.1.post_attention_layernorm.weight", [33]),
+    ("llama-llama3-rope-biases", "model.layers.1.mlp.up_proj.bias", [47]),
+    ("qwen3-sharded", "model.layers.1.self_attn.q_norm.weight", [1]),
+  ])
+  func `a wrong shape is found when the model is made`(
+    _ folder: String, _ name: String, _ shape: [Int]
+  ) throws {
+    let message = try Self.message(folder, tensors: [name: Tensor(repeating: 0, shape: shape)])
+    #expect(message.contains("\(name) has shape \(shape)"), "\(message)")
+  }
+
+  @Test func `too many and too few layers are refused`() throws {
+    let folder = "llama-llama3-rope-biases"
+    let more = try Self.message(folder, layers: 3)
+    #expect(more.contains("num_hidden_layers 3 asks for model.layers.2."), "\(more)")
+    let fewer = try Self.message(folder, layers: 1)
+    #expect(fewer.contains("num_hidden_layers is 1, but the checkpoint has model.layers.1."))
+  }
+
+  @Test func `tensors that nothing asks for are no obstacle`() throws {
+    let extra = Tensor(repeating: 0, shape: [3])
+    let names = ["model.rotary_emb.inv_freq", "model.layers.0.self_attn.rotary_emb.inv_freq"]
+    for name in names {
+      #expect(try Self.message("qwen2-tied", tensors: [name: extra]) == "")
+    }
   }
 }

@@ -1,4 +1,5 @@
 import HalftonePipeline
+import HalftoneSchemes
 import HalftoneTensor
 import Testing
 
@@ -30,17 +31,22 @@ import Testing
   }
 
   /// ‖[0, 1]‖²/‖[1, 2]‖² = 1/5.
-  @Test func withoutTextTheWeightsAreCompared() {
-    let layers = [
-      "l": LayerErrors.Candidates(
-        weight: Tensor([1, 2], shape: [1, 2]), rounded: [Tensor([1, 1], shape: [1, 2])])
-    ]
-    #expect(LayerErrors.onWeights(layers).errors == ["l": [0.2]])
+  @Test func withoutTextTheWeightsAreCompared() throws {
+    let ones = try quantized([1, 1])
+    #expect(LayerErrors.onWeights(Tensor([1, 2], shape: [1, 2]), [ones, ones]) == [0.2, 0.2])
   }
 
-  @Test func aLayerWithoutOutputHasNoRelativeError() {
+  @Test func aLayerWithoutOutputHasNoRelativeError() throws {
     let zero = Tensor([0, 0], shape: [1, 2])
-    let layers = ["l": LayerErrors.Candidates(weight: zero, rounded: [zero])]
-    #expect(LayerErrors.onWeights(layers).errors == ["l": [0]])
+    #expect(LayerErrors.onWeights(zero, [try quantized([0, 0])]) == [0])
+  }
+
+  /// One row of codes with scale 1.
+  private func quantized(_ codes: [Int8]) throws -> QuantizedTensor {
+    let shape = [1, codes.count]
+    return try QuantizedTensor(
+      shape: shape, format: IntegerFormat(bits: 4),
+      codes: Tensor(codes.map { Float($0) }, shape: shape).converted(to: .int8),
+      levels: [Tensor([1], shape: [1, 1])])
   }
 }

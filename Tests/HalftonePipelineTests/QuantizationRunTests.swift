@@ -76,8 +76,11 @@ import Testing
     let record = try QuantizationRun(kept)()
     let other = try QuantizationRun(options(yaml + "round-to-nearest"))()
     let worse = record.layers.filter { $0.errorAfter > $0.errorRTN }
+    #expect(!worse.isEmpty)
     #expect(worse.allSatisfy { $0.warnings.contains { $0.contains("rounding to nearest") } })
+    #expect(other.layers.count == record.layers.count)
     #expect(other.layers.allSatisfy { $0.errorAfter <= $0.errorRTN })
+    #expect(other.layers.contains { $0.method == "rtn" })
     #expect(
       other.layers.filter { $0.method == "rtn" }.allSatisfy { $0.errorAfter == $0.errorRTN })
   }
@@ -140,7 +143,7 @@ import Testing
       try change(&changed.options)
       let error = #expect(throws: PipelineError.self) { try changed() }
       #expect(error?.code == .badInput)
-      #expect(error?.message.contains("another \(words)") == true, "\(String(describing: error))")
+      #expect(error?.message.contains("changed since it began: \(words)") == true)
     }
     #expect(try scratch.entries().contains(".out.halftone-run"))
     run.shouldStop = { false }
@@ -168,6 +171,54 @@ import Testing
     run.options.output = Fixture.model
     let model = #expect(throws: PipelineError.self) { try run() }
     #expect(model?.code == .usage)
+    let copy = scratch.path + "/copy"
+    let link = scratch.path + "/link"
+    try FileManager.default.copyItem(atPath: Fixture.model, toPath: copy)
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "copy")
+    let weights = try bytes("copy/model.safetensors")
+    run.options.model = link
+    run.options.output = copy
+    let linked = #expect(throws: PipelineError.self) { try run() }
+    #expect(linked?.code == .usage)
+    #expect(try bytes("copy/model.safetensors") == weights)
+  }
+
+  @Test func sideFilesThatCannotBeCopiedAreFoundFirst() throws {
+    let copy = scratch.path + "/copy"
+    try FileManager.default.copyItem(atPath: Fixture.model, toPath: copy)
+    try FileManager.default.createSymbolicLink(
+      atPath: copy + "/NOTES.txt", withDestinationPath: "/dev/null")
+    var run = QuantizationRun(
+      try options("scheme: { weights: { bits: 4 } }\nsteps: [ rtn ]", text: false))
+    run.options.model = copy
+    run.shouldStop = { true }
+    let error = #expect(throws: CheckpointError.self) { try run() }
+    #expect(error?.code == .malformed)
+    #expect(try scratch.entries() == ["copy"])
+  }
+
+  @Test func conversionRefusesDirectories() throws {
+    let store = try OpenedModel.store(Fixture.model)
+    let error = #expect(throws: PipelineError.self) {
+      try ModelConversion(store: store, model: Fixture.model).write(to: scratch.path + "/out")
+    }
+    #expect(error?.code == .badInput)
+    #expect(try scratch.entries().isEmpty)
+  }
+
+  @Test func samplesLongerThanTheContextAreRefusedForEveryMethod() throws {
+    var options = try options("scheme: { weights: { bits: 4 } }\nsteps: [ rtn ]")
+    options.length = 1 << 16
+    let error = #expect(throws: RecipeError.self) { try QuantizationRun(options)() }
+    #expect(error?.message.contains("longer than") == true)
+  }
+
+  @Test func fixedInputsAskForText() throws {
+    let options = try options(
+      "scheme: { weights: { bits: 8 }, inputs: { bits: 8, dynamic: false, granularity: tensor } }"
+        + "\nsteps: [ rtn ]", text: false)
+    let error = #expect(throws: PipelineError.self) { try QuantizationRun(options)() }
+    #expect(error?.message.hasPrefix("inputs with dynamic: false need calibration text") == true)
   }
 
   @Test func conversionKeepsEveryTensor() throws {

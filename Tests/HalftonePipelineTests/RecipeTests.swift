@@ -109,6 +109,20 @@ import Testing
     #expect(try Recipe(yaml: text, source: name).canonicalText == text)
   }
 
+  @Test func canonicalTextKeepsEveryCharacterOfAPattern() throws {
+    let yaml = #"""
+      scheme:
+        weights: { bits: 4 }
+        ignore: [ 'a"b', 'c\d', '\"' ]
+      steps: [ rtn ]
+      """#
+    let recipe = try Recipe(yaml: yaml, source: "a")
+    let again = try Recipe(yaml: recipe.canonicalText, source: "b")
+    #expect(recipe.ignore.map(\.text) == [#"a"b"#, #"c\d"#, #"\""#])
+    #expect(again.ignore.map(\.text) == recipe.ignore.map(\.text))
+    #expect(again.canonicalText == recipe.canonicalText)
+  }
+
   @Test func defaultsDoNotChangeTheCanonicalText() throws {
     let short = try Recipe(
       yaml: "scheme:\n  weights: { bits: 4 }\nsteps: [ gptq ]", source: "a")

@@ -59,6 +59,8 @@ public struct StoredWeights: WeightSource {
     }
   }
 
+  public var names: [String] { tensors.keys.sorted() }
+
   public func shape(of name: String) -> [Int]? { tensors[name]?.shape }
 
   public func tensor(_ name: String) throws -> Tensor {

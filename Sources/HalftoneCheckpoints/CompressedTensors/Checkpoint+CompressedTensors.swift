@@ -46,6 +46,24 @@ extension Checkpoint {
       inputs: try group.inputs?.inputScheme("\(path): \(module): input_activations"))
   }
 
+  /// The shape [out, in] of the quantized weight of `module`; nil where it is dense or absent.
+  ///
+  /// Reads no codes.
+  public func quantizedShape(_ module: String) throws -> [Int]? {
+    guard let scheme = try storedScheme(module)?.weights else { return nil }
+    if contains(module + ".weight_packed") {
+      return try packedLayout(module, bits: scheme.format.bits).shape
+    }
+    guard contains(module + ".weight") else { return nil }
+    let stored = try description(of: module + ".weight")
+    guard stored.type == .int8 else { return nil }
+    guard stored.shape.count == 2, !stored.shape.contains(0) else {
+      throw CheckpointError(
+        .malformed, "\(path): \(module).weight \(stored.shape) is not a matrix")
+    }
+    return stored.shape
+  }
+
   /// The one number of a tensor of one element; nil where there is no such tensor.
   private func number(_ name: String) throws -> Float? {
     guard contains(name) else { return nil }
@@ -59,20 +77,28 @@ extension Checkpoint {
   private func packedCodes(
     _ module: String, bits: Int
   ) throws -> (Tensor, PackedCodes.Layout) {
+    let (shape, layout) = try packedLayout(module, bits: bits)
+    let words = try tensor(module + ".weight_packed")
+    return (PackedCodes.unpack(words, columns: shape[1], bits: bits, layout), layout)
+  }
+
+  private func packedLayout(
+    _ module: String, bits: Int
+  ) throws -> (shape: [Int], layout: PackedCodes.Layout) {
     let name = module + ".weight_packed"
-    let words = try tensor(name)
-    guard words.elementType == .int32, words.shape.count == 2 else {
+    let words = try description(of: name)
+    guard words.type == .int32, words.shape.count == 2 else {
       throw CheckpointError(.malformed, "\(path): \(name) is not an I32 matrix")
     }
     let shape = try originalShape(module)
-    guard shape[0] == words.rows, !shape.contains(0),
-      let layout = PackedCodes.layout(words: words.columns, columns: shape[1], bits: bits)
+    guard shape[0] == words.shape[0], !shape.contains(0),
+      let layout = PackedCodes.layout(words: words.shape[1], columns: shape[1], bits: bits)
     else {
       throw CheckpointError(
         .malformed,
         "\(path): \(name) \(words.shape) does not hold \(bits)-bit codes of a matrix \(shape)")
     }
-    return (PackedCodes.unpack(words, columns: shape[1], bits: bits, layout), layout)
+    return (shape, layout)
   }
 
   private func originalShape(_ module: String) throws -> [Int] {

@@ -78,7 +78,8 @@ public final class CompressedTensorsWriter {
     let tensors =
       try layouts.flatMap(\.tensors) + carried.map { try template.description(of: $0) }
     configuration = quantizationConfig(layouts, tensors: tensors)
-    directory = try OutputDirectory(path: path, overwrites: options.overwrites)
+    directory = try OutputDirectory(
+      path: path, overwrites: options.overwrites, keeping: template.path)
     output = try ShardedOutput(
       directory: directory.staging, naming: directory.path, tensors: tensors,
       limit: options.shardByteLimit)

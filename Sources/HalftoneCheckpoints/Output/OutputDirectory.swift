@@ -12,12 +12,18 @@ final class OutputDirectory {
   private var isOpen = true
 
   /// - Throws: `CheckpointError.Code.cannotCreate` if `path` exists and is not to be overwritten,
-  ///   or its parent cannot be written.
-  init(path: String, overwrites: Bool) throws(CheckpointError) {
+  ///   or holds `model`, or its parent cannot be written.
+  init(path: String, overwrites: Bool, keeping model: String) throws(CheckpointError) {
     self.path = URL(fileURLWithPath: path).standardizedFileURL.path
     self.overwrites = overwrites
     staging = siblingPath(of: self.path)
     try Self.checkTarget(self.path, overwrites: overwrites)
+    if let output = Self.resolved(self.path), let model = Self.resolved(model),
+      model == output || model.hasPrefix(output + "/")
+    {
+      throw CheckpointError(
+        .cannotCreate, "\(path): would replace the model itself; choose another output")
+    }
     guard mkdir(staging, 0o755) == 0 else {
       isOpen = false
       throw outputError(self.path, errno, creating: true)
@@ -25,6 +31,13 @@ final class OutputDirectory {
   }
 
   deinit { discard() }
+
+  /// The path without links; nil if nothing is there.
+  private static func resolved(_ path: String) -> String? {
+    guard let resolved = realpath(path, nil) else { return nil }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
 
   /// What may be replaced is a model's directory or an empty one, never anything else.
   private static func checkTarget(_ path: String, overwrites: Bool) throws(CheckpointError) {
@@ -50,9 +63,7 @@ final class OutputDirectory {
 
   /// Copies the regular file at `source` into the directory under its own name.
   func copy(_ source: String) throws(CheckpointError) {
-    try refuseForeignLink(source)
-    var status = stat()
-    guard stat(source, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
+    guard try isCarried(source) else { return }
     let name = URL(fileURLWithPath: source).lastPathComponent
     let file = try OutputFile(path: staging + "/" + name, naming: path)
     let original = try mapped(source)
@@ -81,5 +92,30 @@ final class OutputDirectory {
     guard isOpen else { return }
     isOpen = false
     try? FileManager.default.removeItem(atPath: staging)
+  }
+}
+
+/// Whether the side file at `path` is carried from model to model: directories are not.
+///
+/// - Throws: `CheckpointError` for links and whatever else is no readable regular file.
+func isCarried(_ path: String) throws(CheckpointError) -> Bool {
+  try refuseForeignLink(path)
+  var status = stat()
+  guard stat(path, &status) == 0 else { return false }
+  if status.st_mode & S_IFMT == S_IFDIR { return false }
+  guard status.st_mode & S_IFMT == S_IFREG else {
+    throw CheckpointError(
+      .malformed, "\(path): not a regular file; remove it from the checkpoint's directory")
+  }
+  _ = try mapped(path)
+  return true
+}
+
+extension WeightStore {
+  /// Checks that all side files can be copied, before work is spent on an output they belong to.
+  ///
+  /// - Throws: `CheckpointError` naming the first that cannot.
+  public func checkSideFiles() throws(CheckpointError) {
+    for file in sideFiles { _ = try isCarried(file) }
   }
 }

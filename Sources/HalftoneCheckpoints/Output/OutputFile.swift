@@ -43,9 +43,9 @@ final class OutputFile {
     try result.get()
   }
 
-  /// Makes the file durable and visible under its own name.
-  func finish() throws(CheckpointError) {
-    guard fsync(descriptor) == 0, close(descriptor) == 0 else {
+  /// Makes the file visible under its own name and, if asked, sure to survive a power failure.
+  func finish(durably: Bool = true) throws(CheckpointError) {
+    guard !durably || fsync(descriptor) == 0, close(descriptor) == 0 else {
       throw outputError(shown, errno)
     }
     descriptor = -1

@@ -60,9 +60,11 @@ public final class SafetensorsWriter {
   }
 
   /// Completes the file; every tensor has been written.
-  public func finish() throws(CheckpointError) {
+  ///
+  /// `durably` waits until the file would survive a power failure; a killed process never loses it.
+  public func finish(durably: Bool = true) throws(CheckpointError) {
     precondition(missing.isEmpty, "tensors never written: \(missing.sorted().prefix(3))")
-    try file.finish()
+    try file.finish(durably: durably)
   }
 
   /// The length and the padded JSON, and where each tensor ends in the data.

@@ -31,8 +31,8 @@ public struct FlexRound: QuantizationMethod, LearnableRounding, Equatable {
     + "Post-Training Quantization. ICML 2023. https://arxiv.org/abs/2306.00317"
   public static let needsCalibration = true
 
-  /// The paper takes 5,000; with calibration sets that fit a small machine the codes then drift where
-  /// the samples do not hold them (Documentation/Reproductions.md).
+  /// The released Llama code takes 5,000; with calibration sets that fit a small machine the codes
+  /// then drift where the samples do not hold them (Documentation/Methods/FlexRound.md).
   public var iterations = 800
   /// Samples per iteration.
   public var batch = 4

@@ -24,7 +24,7 @@ extension BlockResult {
     var layers: [Note]
   }
 
-  func write(to path: String) throws {
+  func write(to path: String, durably: Bool = true) throws {
     var tensors: [(String, Tensor)] = []
     var notes = Notes(block: record, layers: [])
     for layer in layers {
@@ -46,7 +46,7 @@ extension BlockResult {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     let text = String(decoding: try encoder.encode(notes), as: UTF8.self)
-    try TensorFile.write(tensors, metadata: ["halftone": text], to: path)
+    try TensorFile.write(tensors, metadata: ["halftone": text], to: path, durably: durably)
   }
 
   /// - Throws: ``PipelineError`` if the file does not hold what the plan expects.
@@ -93,7 +93,8 @@ extension BlockResult {
 /// Writes a few tensors as one safetensors file.
 enum TensorFile {
   static func write(
-    _ tensors: [(String, Tensor)], metadata: [String: String] = [:], to path: String
+    _ tensors: [(String, Tensor)], metadata: [String: String] = [:], to path: String,
+    durably: Bool = true
   ) throws {
     let writer = try SafetensorsWriter(
       path: path,
@@ -101,6 +102,6 @@ enum TensorFile {
         TensorDescription(name: $0.0, type: StoredType($0.1.elementType), shape: $0.1.shape)
       }, metadata: metadata)
     for (name, tensor) in tensors { try writer.write(name, tensor) }
-    try writer.finish()
+    try writer.finish(durably: durably)
   }
 }

@@ -57,8 +57,8 @@ final class Journal {
     guard differences.isEmpty else {
       throw PipelineError(
         .badInput,
-        "this run cannot go on, because it began with another \(differences.joined(separator: ", "))"
-          + "; undo that, or start again with --overwrite", at: directory)
+        "it cannot go on: changed since it began: \(differences.joined(separator: ", "))"
+          + "; use the same, or --overwrite to start anew", at: directory)
     }
   }
 
@@ -93,7 +93,12 @@ final class Journal {
   }
 
   /// Keeps block `index` and, unless it is the last one, the streams that enter the next.
-  func save(_ result: BlockResult, block index: Int, next streams: Streams?) throws {
+  ///
+  /// Without `durably` a power failure may lose the block, which is right for what takes less time to
+  /// make than to put on the disk.
+  func save(
+    _ result: BlockResult, block index: Int, next streams: Streams?, durably: Bool = true
+  ) throws {
     if let streams {
       try TensorFile.write(
         [
@@ -101,7 +106,7 @@ final class Journal {
           ("quantized", streams.quantized.activations),
         ], to: streamsPath(index + 1))
     }
-    try result.write(to: blockPath(index))
+    try result.write(to: blockPath(index), durably: durably)
     try SystemFile.remove(streamsPath(index))
   }
 

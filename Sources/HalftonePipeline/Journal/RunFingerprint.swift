@@ -3,7 +3,7 @@ import Foundation
 /// What a run's result depends on; a run is resumed only if none of it changed.
 struct RunFingerprint: Codable, Equatable {
   var halftone: String
-  /// Hash of all files of the model.
+  /// Hash of the model's weights, configuration and tokenizer.
   var model: String
   /// With every default written out.
   var recipe: String

@@ -84,16 +84,22 @@ public struct Inspection: Encodable, Sendable {
         .map { String($0.dropLast(".weight_scale".count)) })
     return try modules.sorted().compactMap { module in
       guard let scheme = try checkpoint.storedScheme(module),
-        case .quantized(let weight) = try checkpoint.linearWeight(module)
+        let shape = try checkpoint.quantizedShape(module)
       else { return nil }
       let prefix = module + "."
       let bytes = try store.names.filter { $0.hasPrefix(prefix) }
         .reduce(0) { try $0 + store.description(of: $1).byteCount }
-      let count = weight.shape.reduce(1, *)
+      let count = shape.reduce(1, *)
       return Layer(
-        name: module, shape: weight.shape, scheme: Plan.describe(scheme), bytes: bytes,
+        name: module, shape: shape, scheme: describe(scheme), bytes: bytes,
         bitsPerWeight: Double(bytes * 8) / Double(max(1, count)))
     }
+  }
+
+  /// Without the range rule, which no checkpoint stores.
+  private static func describe(_ scheme: LayerScheme) -> String {
+    let parts = [scheme.weights?.grid, scheme.inputs.map { "inputs \($0)" }]
+    return parts.compactMap { $0 }.joined(separator: ", ")
   }
 
   /// For people.

@@ -2,7 +2,7 @@ import Foundation
 public import HalftoneCheckpoints
 import HalftoneTensor
 
-/// Writes a model's tensors as a Hugging Face directory, unchanged in type and value.
+/// Writes a llama2.c model's tensors as a Hugging Face directory, unchanged in type and value.
 public struct ModelConversion: Sendable {
   private let store: any WeightStore
   private let model: String
@@ -15,8 +15,15 @@ public struct ModelConversion: Sendable {
 
   /// Writes the directory at `path`, which appears complete or not at all.
   ///
-  /// - Throws: ``PipelineError`` if something is in the way; what reading and writing throws.
+  /// - Throws: ``PipelineError`` if the model is no llama2.c file or something is in the way; what
+  ///   reading and writing throws.
   public func write(to path: String, overwriting: Bool = false) throws {
+    guard !SystemFile.isDirectory(model) else {
+      throw PipelineError(
+        .badInput,
+        "a directory, but this version converts llama2.c checkpoints only; name a .bin file",
+        at: model)
+    }
     var options = QuantizationOptions(
       model: model, recipe: try Recipe.load("rtn-w4a16"), output: path)
     options.overwrite = overwriting
@@ -43,18 +50,8 @@ public struct ModelConversion: Sendable {
     try writer.finish()
     let config = Data((store.config.serialized() + "\n").utf8)
     try SystemFile.write(config, to: directory + "/config.json")
-    for (source, name) in try sideFiles() {
-      let data = try Data(contentsOf: URL(fileURLWithPath: source), options: .mappedIfSafe)
-      try SystemFile.write(data, to: directory + "/" + name)
-    }
-  }
-
-  /// The tokenizer and whatever else belongs to the model, with the name it gets.
-  private func sideFiles() throws -> [(source: String, name: String)] {
-    if SystemFile.isDirectory(model) {
-      return store.sideFiles.map { ($0, ($0 as NSString).lastPathComponent) }
-    }
-    let file = try OpenedModel(path: model).llama2CTokenizer()
-    return [(file, "tokenizer.bin")]
+    let tokenizer = try OpenedModel(path: model).llama2CTokenizer()
+    let data = try Data(contentsOf: URL(fileURLWithPath: tokenizer), options: .mappedIfSafe)
+    try SystemFile.write(data, to: directory + "/tokenizer.bin")
   }
 }

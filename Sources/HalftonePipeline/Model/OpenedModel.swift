@@ -80,18 +80,29 @@ public struct OpenedModel: Sendable {
     return file
   }
 
-  /// Hash of the bytes of all files that belong to the model, with their names.
+  /// Hash of what a result depends on: the tensors, the configuration and the tokenizer's files.
   public func digest() throws -> UInt64 {
-    var hash: [UInt64] = []
-    let files =
-      SystemFile.isDirectory(path)
-      ? try FileManager.default.contentsOfDirectory(atPath: path).sorted()
-        .filter { !$0.hasPrefix(".") }.map { path + "/" + $0 } : [path]
-    for file in files where !SystemFile.isDirectory(file) {
+    var hash = [ContentHash.of(Self.configuration(store))]
+    for name in store.names {
+      let tensor = try store.description(of: name)
+      hash.append(ContentHash.of(Data("\(name) \(tensor.type) \(tensor.shape)".utf8)))
+      hash.append(try store.withBytes(of: name) { ContentHash.of($0) })
+      store.evict(name)
+    }
+    for file in tokenizerFiles {
       hash.append(ContentHash.of(Data((file as NSString).lastPathComponent.utf8)))
       let mapped = try MappedFile(path: file)
       hash.append(withExtendedLifetime(mapped) { ContentHash.of(mapped.bytes) })
     }
     return hash.withUnsafeBytes { ContentHash.of($0) }
+  }
+
+  private var tokenizerFiles: [String] {
+    guard SystemFile.isDirectory(path) else { return (try? llama2CTokenizer()).map { [$0] } ?? [] }
+    let others = ["vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json"]
+    let directory = path as NSString
+    let entries = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return entries.sorted().filter { $0.hasPrefix("tokenizer") || others.contains($0) }
+      .map { directory.appendingPathComponent($0) }.filter { !SystemFile.isDirectory($0) }
   }
 }

@@ -7,8 +7,12 @@ import HalftoneTensor
 struct StoredWeights: WeightSource {
   let store: any WeightStore
 
+  var names: [String] { store.names }
+
   func shape(of name: String) -> [Int]? {
-    store.contains(name) ? try? store.shape(of: name) : nil
+    if store.contains(name) { return try? store.shape(of: name) }
+    guard name.hasSuffix(".weight"), let checkpoint = store as? Checkpoint else { return nil }
+    return try? checkpoint.quantizedShape(String(name.dropLast(".weight".count)))
   }
 
   func tensor(_ name: String) throws -> Tensor { try store.tensor(name) }

@@ -36,13 +36,14 @@ extension Plan {
   /// Streams: the inputs in the original and the quantized network, the targets and the outputs, and
   /// the pieces of which the last two are joined.
   /// Block: its weights, rounded weights and their difference; when learning also the parameters,
-  /// gradients and two moments. Activations: what one piece keeps alive.
+  /// gradients and two moments. Hessian: three matrices of Doubles.
+  /// Activations: what one piece keeps alive.
   public func peakBytes(withCalibration: Bool) -> Int {
     let fixed = 64 << 20
     let streams = 6 * sampleCount * calibration.length * model.hiddenSize * 4
     let learning = training.iterations > 0
     let block = blockWeights * 4 * (learning ? 12 : 4)
-    let hessian = withCalibration && !learning ? 3 * widest * widest * 4 : 0
+    let hessian = withCalibration && !learning ? 3 * widest * widest * 8 : 0
     let pieceTokens = max(BlockRunner.tokensPerPiece, training.batch * calibration.length)
     let activations = pieceTokens * (4 * widest + 8 * model.hiddenSize) * 4 * (learning ? 4 : 1)
     guard withCalibration else { return fixed + block }

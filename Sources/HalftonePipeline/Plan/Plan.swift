@@ -44,10 +44,15 @@ public struct Plan: Sendable {
       throw RecipeError(
         file: recipe.source, line: 0, "leaves every layer of \(model.source) as it is")
     }
-    guard !needsCalibration || self.calibration.length <= model.contextLength else {
+    if needsCalibration { try checkLength() }
+  }
+
+  /// - Throws: ``RecipeError`` if the samples are longer than the model's context.
+  func checkLength() throws {
+    guard calibration.length <= model.contextLength else {
       throw RecipeError(
         file: recipe.source, line: 0,
-        "samples of \(self.calibration.length) tokens are longer than the \(model.contextLength) "
+        "samples of \(calibration.length) tokens are longer than the \(model.contextLength) "
           + "the model was made for; use calibration: { length: \(model.contextLength) } "
           + "or --length \(model.contextLength)")
     }

@@ -24,7 +24,22 @@ extension Recipe {
   }
 
   private static func quoted(_ patterns: [ModulePattern]) -> String {
-    "[ \(patterns.map { "\"\($0.text)\"" }.joined(separator: ", ")) ]"
+    "[ \(patterns.map { quoted($0.text) }.joined(separator: ", ")) ]"
+  }
+
+  /// A double-quoted YAML scalar.
+  private static func quoted(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar.value {
+      case 0x22: result += "\\\""
+      case 0x5C: result += "\\\\"
+      case 0..<0x10: result += "\\x0" + String(scalar.value, radix: 16)
+      case 0x10..<0x20, 0x7F..<0xA0: result += "\\x" + String(scalar.value, radix: 16)
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result + "\""
   }
 
   /// The parameters of a method as a recipe would state them.

@@ -90,6 +90,7 @@ struct BlockLoop {
   private func judge(
     _ solution: inout BlockSolution, _ problem: BlockProblem, _ streams: Streams?
   ) throws -> [BlockResult.Layer] {
+    var measured = LayerErrors.Result()
     var candidates: [String: LayerErrors.Candidates] = [:]
     var rounded: [String: QuantizedTensor] = [:]
     for linear in problem.block.linears {
@@ -98,31 +99,38 @@ struct BlockLoop {
         throw MethodError("the method gave no solution for \(linear.name)")
       }
       let weight = linear.weight.dense()
-      var plain = scheme
-      plain.range = .minMax
-      let nearest = try RoundToNearest.quantize(weight, scheme)
+      let (plain, nearest) = try roundings(of: weight, scheme, layer)
       rounded[linear.name] = nearest
-      candidates[linear.name] = LayerErrors.Candidates(
-        weight: weight,
-        rounded: [
-          try RoundToNearest.quantize(weight, plain).dequantized(), nearest.dequantized(),
-          layer.weight.dequantized(),
-        ])
+      let tensors = [plain, nearest, layer.weight]
+      if streams == nil {
+        measured.errors[linear.name] = LayerErrors.onWeights(weight, tensors)
+      } else {
+        candidates[linear.name] = LayerErrors.Candidates(
+          weight: weight, rounded: tensors.map { $0.dequantized() })
+      }
     }
-    let measured = measure(candidates, problem, streams)
+    if let streams, let calibration {
+      measured = LayerErrors.measure(candidates) { body in
+        runner.observe(problem.block, streams.quantized, calibration.heldOut, body)
+      }
+    }
     return try problem.block.linears.compactMap { linear in
       guard let nearest = rounded[linear.name] else { return nil }
       return try verdict(linear.name, &solution, nearest, measured, problem)
     }
   }
 
-  private func measure(
-    _ candidates: [String: LayerErrors.Candidates], _ problem: BlockProblem, _ streams: Streams?
-  ) -> LayerErrors.Result {
-    guard let streams, let calibration else { return LayerErrors.onWeights(candidates) }
-    return LayerErrors.measure(candidates) { body in
-      runner.observe(problem.block, streams.quantized, calibration.heldOut, body)
-    }
+  /// The weight rounded to nearest on the plain min-max grid and on the scheme's own.
+  private func roundings(
+    of weight: Tensor, _ scheme: WeightScheme, _ layer: LayerSolution
+  ) throws -> (plain: QuantizedTensor, nearest: QuantizedTensor) {
+    let isRounding = plan.recipe.steps.first?.method is RoundToNearest
+    let nearest =
+      isRounding ? layer.weight : try RoundToNearest.quantize(weight, scheme)
+    guard scheme.range != .minMax else { return (nearest, nearest) }
+    var plain = scheme
+    plain.range = .minMax
+    return (try RoundToNearest.quantize(weight, plain), nearest)
   }
 
   private func verdict(

@@ -1,6 +1,6 @@
 import HalftoneLayers
 import HalftoneMethods
-import HalftoneSchemes
+package import HalftoneSchemes
 package import HalftoneTensor
 
 /// Relative output errors of the layers of one block on held-out inputs.
@@ -50,12 +50,38 @@ package struct LayerErrors {
   }
 
   /// ‖W−Ŵ‖²/‖W‖² for each candidate: what can be said without activations.
-  package static func onWeights(_ layers: [String: Candidates]) -> Result {
-    Result(
-      errors: layers.mapValues { layer in
-        let reference = sumOfSquares(layer.weight)
-        return layer.rounded.map { ratio(sumOfSquares(layer.weight - $0), reference) }
-      })
+  package static func onWeights(_ weight: Tensor, _ candidates: [QuantizedTensor]) -> [Double] {
+    let reference = sumOfSquares(weight)
+    return candidates.map { ratio(squaredDistance(weight, $0), reference) }
+  }
+
+  /// ‖W−Ŵ‖², some rows at a time, so that Ŵ is never whole in memory.
+  private static func squaredDistance(_ weight: Tensor, _ candidate: QuantizedTensor) -> Double {
+    let (rows, columns) = (weight.rows, weight.columns)
+    let grain = max(1, (1 << 15) / columns)
+    guard let table = candidate.gridTable, candidate.outliers == nil else {
+      return sumOfSquares(weight - candidate.dequantized())
+    }
+    var sums = [Double](repeating: 0, count: (rows + grain - 1) / grain)
+    sums.withUnsafeMutableBufferPointer { sums in
+      weight.withElements { w in
+        candidate.codes.withBytes { bytes in
+          let codes = bytes.bindMemory(to: Int8.self)
+          parallelRanges(rows, grain: grain) { range in
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { values in
+              table.forEachRun(rows: range, columns: columns) { grid, _, run in
+                let values = UnsafeMutableBufferPointer(rebasing: values[..<run.count])
+                Kernels.dequantize(UnsafeBufferPointer(rebasing: codes[run]), grid, values)
+                let part = Kernels.squaredDistance(
+                  UnsafeBufferPointer(rebasing: w[run]), UnsafeBufferPointer(values))
+                sums[range.lowerBound / grain] += Double(part)
+              }
+            }
+          }
+        }
+      }
+    }
+    return sums.reduce(0, +)
   }
 
   /// A layer whose outputs are all zero has no error if it has none in absolute terms.

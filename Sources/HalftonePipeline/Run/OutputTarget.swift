@@ -12,8 +12,7 @@ struct OutputTarget {
   ///
   /// - Throws: ``PipelineError`` if something is in the way, or would be destroyed.
   func check(_ options: QuantizationOptions) throws {
-    let model = URL(fileURLWithPath: options.model).standardizedFileURL.path
-    guard path != model, !model.hasPrefix(path + "/") else {
+    guard !holds(options.model) else {
       throw PipelineError(
         .usage, "the output would replace the model itself; choose another --output", at: path)
     }
@@ -43,6 +42,33 @@ struct OutputTarget {
       throw PipelineError(
         .cannotCreate, "not a model's directory, so it is not replaced; remove it yourself",
         at: path)
+    }
+  }
+
+  /// Whether `model` is what the output would replace, or lies in it, whatever links lead there.
+  private func holds(_ model: String) -> Bool {
+    let given = URL(fileURLWithPath: model).standardizedFileURL.path
+    if path == given || given.hasPrefix(path + "/") { return true }
+    guard let output = Identity(path), let resolved = realpath(model, nil) else { return false }
+    defer { free(resolved) }
+    var place = String(cString: resolved)
+    while place.count > 1 {
+      if Identity(place) == output { return true }
+      place = (place as NSString).deletingLastPathComponent
+    }
+    return false
+  }
+
+  /// What a file is, whatever path leads to it.
+  private struct Identity: Equatable {
+    let device: UInt64
+    let number: UInt64
+
+    init?(_ path: String) {
+      var status = stat()
+      guard stat(path, &status) == 0 else { return nil }
+      device = UInt64(truncatingIfNeeded: status.st_dev)
+      number = UInt64(truncatingIfNeeded: status.st_ino)
     }
   }
 

@@ -60,6 +60,7 @@ public struct QuantizationRun {
       opened: opened, plan: plan, calibration: calibration, tokenizer: tokenizer,
       perplexityBefore: before, start: start)
     progress(RunProgress(phase: "reading the model", fraction: 0))
+    try opened.store.checkSideFiles()
     for name in opened.store.names { try opened.store.checkFinite(name) }
     let fingerprint = try fingerprint(work)
     let journal = try Journal(output: target.path)
@@ -90,10 +91,14 @@ public struct QuantizationRun {
   private func checkRequest(_ plan: Plan) throws {
     let hasText = !options.calibration.isEmpty
     guard hasText || !plan.needsCalibration else {
-      let names = plan.recipe.steps.map(\.name).joined(separator: ", ")
-      throw PipelineError(
-        .usage, "\(names) learns from text: give --calibration FILE", at: plan.recipe.source)
+      let names = plan.recipe.steps.filter { type(of: $0.method).needsCalibration }.map(\.name)
+      let need =
+        names.isEmpty
+        ? "inputs with dynamic: false need calibration text"
+        : "\(names.joined(separator: ", ")) learns from text"
+      throw PipelineError(.usage, "\(need): give --calibration FILE", at: plan.recipe.source)
     }
+    if hasText { try plan.checkLength() }
     if let memory = options.memory { try plan.check(memory, hasText) }
   }
 
@@ -156,7 +161,9 @@ public struct QuantizationRun {
             phase: phase, fraction: (Double(index) + step.fraction) / Double(count),
             loss: step.loss))
       }
-      try journal.save(result, block: index, next: index + 1 < count ? streams : nil)
+      try journal.save(
+        result, block: index, next: index + 1 < count ? streams : nil,
+        durably: work.calibration != nil)
       warnings(of: result).forEach { warn("\(phase): \($0)") }
     }
     if shouldStop() { throw interruption(count, count) }
@@ -187,7 +194,7 @@ public struct QuantizationRun {
 
   // MARK: - Failure
 
-  /// Removes the journal if `body` fails, unless the run can go on from it.
+  /// Removes the journal if `body` fails, unless finished blocks are in it.
   private func keepingJournal<R>(
     _ journal: Journal, _ work: Work, _ body: () throws -> R
   ) throws -> R {
@@ -206,14 +213,10 @@ public struct QuantizationRun {
     }
   }
 
-  /// Disks can be freed and users come back; wrong numbers stay wrong.
+  /// Finished blocks took time to make, and what failed after them can be put right; only a request
+  /// that contradicts itself will never come to its end.
   private static func isWorthResuming(_ error: any Error) -> Bool {
-    switch error {
-    case let error as PipelineError:
-      [.interrupted, .inputOutput, .cannotCreate].contains(error.code)
-    case let error as CheckpointError: error.code == .io || error.code == .cannotCreate
-    default: false
-    }
+    (error as? PipelineError)?.code != .usage
   }
 }
 
