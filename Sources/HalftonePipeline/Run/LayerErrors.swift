@@ -52,7 +52,13 @@ package struct LayerErrors {
   /// ‖W−Ŵ‖²/‖W‖² for each candidate: what can be said without activations.
   package static func onWeights(_ weight: Tensor, _ candidates: [QuantizedTensor]) -> [Double] {
     let reference = sumOfSquares(weight)
-    return candidates.map { ratio(squaredDistance(weight, $0), reference) }
+    var errors: [Double] = []
+    for (i, candidate) in candidates.enumerated() {
+      // For plain rounding the candidates are one and the same.
+      let same = candidates[..<i].firstIndex { $0.codes.sharesElements(with: candidate.codes) }
+      errors.append(same.map { errors[$0] } ?? ratio(squaredDistance(weight, candidate), reference))
+    }
+    return errors
   }
 
   /// ‖W−Ŵ‖², some rows at a time, so that Ŵ is never whole in memory.
@@ -89,15 +95,19 @@ package struct LayerErrors {
     error == 0 ? 0 : reference > 0 ? error / reference : 1
   }
 
-  /// Row by row in `Double`, in order: the same for any number of threads.
+  /// By ranges of fixed length, added in order in `Double`: the same for any number of threads.
   static func sumOfSquares(_ x: Tensor) -> Double {
-    x.withElements { elements in
-      stride(from: 0, to: elements.count, by: 4096).reduce(0.0) { total, start in
-        let run = UnsafeBufferPointer(
-          rebasing: elements[start..<min(elements.count, start + 4096)])
-        return total + Double(Kernels.dot(run, run))
+    let grain = 1 << 15
+    var sums = [Double](repeating: 0, count: (x.count + grain - 1) / grain)
+    sums.withUnsafeMutableBufferPointer { sums in
+      x.withElements { elements in
+        parallelRanges(elements.count, grain: grain) { range in
+          let run = UnsafeBufferPointer(rebasing: elements[range])
+          sums[range.lowerBound / grain] = Double(Kernels.dot(run, run))
+        }
       }
     }
+    return sums.reduce(0, +)
   }
 
   private static func noteMagnitudes(of input: Tensor, in largest: inout [Float]) {
