@@ -124,4 +124,32 @@ import Testing
     }
     #expect(a.scalar != b.scalar && zero == same)
   }
+
+  /// A window of two layers in a row is trained against the output of the last.
+  @Test func severalBlocksCanBeOneUnit() throws {
+    let second = CorrelatedLayer(rows: 12, columns: layer.weights.rows, seed: 4)
+    let unit = BlockSequence([
+      LayerUnit(Linear(name: "first", weight: .dense(layer.weights))),
+      LayerUnit(Linear(name: "second", weight: .dense(second.weights))),
+    ])
+    let scheme = LayerScheme(weights: try scheme(bits: 3))
+    let one = layer.problem(scheme)
+    let targets = layer.inputs.linear(layer.weights).linear(second.weights)
+    let problem = BlockProblem(
+      index: 0, block: unit, schemes: ["first": scheme, "second": scheme], original: one.original,
+      quantized: one.quantized,
+      targets: ActivationStream(activations: targets, length: layer.length),
+      training: one.training, heldOut: one.heldOut, makeContext: one.makeContext, seed: 1,
+      report: { _ in })
+    var method = FlexRound()
+    method.iterations = 200
+    let solution = try method.solve(problem)
+    #expect(Set(solution.layers.keys) == ["first", "second"])
+    func error(_ solution: BlockSolution) throws -> Float {
+      let a = try #require(solution.layers["first"]).weight.dequantized()
+      let b = try #require(solution.layers["second"]).weight.dequantized()
+      return layer.inputs.linear(a).linear(b).squaredError(to: targets, dividedBy: 1).scalar
+    }
+    #expect(try error(solution) < 0.9 * error(RoundToNearest().solve(problem)))
+  }
 }
