@@ -1,4 +1,5 @@
 import Foundation
+import HalftoneTestSupport
 import Testing
 
 /// Damaged and contradictory inputs: each has its exit status, and nothing is left behind.

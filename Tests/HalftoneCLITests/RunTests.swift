@@ -1,4 +1,5 @@
 import Foundation
+import HalftoneTestSupport
 import Testing
 
 /// Runs that are killed, stopped or starved.

@@ -1,6 +1,7 @@
 import Foundation
 import HalftonePipeline
 import HalftoneTokenizers
+import HalftoneTestSupport
 import Testing
 
 @Suite struct CalibrationTests {

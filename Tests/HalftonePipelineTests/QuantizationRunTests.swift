@@ -3,6 +3,7 @@ import HalftoneCheckpoints
 import HalftonePipeline
 import HalftoneReport
 import HalftoneTokenizers
+import HalftoneTestSupport
 import Testing
 
 /// Whole runs on the smallest model.

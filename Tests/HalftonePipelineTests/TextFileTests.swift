@@ -1,5 +1,6 @@
 import Foundation
 import HalftonePipeline
+import HalftoneTestSupport
 import Testing
 
 @Suite struct TextFileTests {

@@ -1,10 +1,10 @@
 import Foundation
 
 /// A fresh directory that goes with its owner.
-final class Scratch {
-  let path: String
+public final class Scratch {
+  public let path: String
 
-  init() throws {
+  public init() throws {
     path = NSTemporaryDirectory() + "halftone-test-" + UUID().uuidString
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
   }
@@ -12,11 +12,11 @@ final class Scratch {
   deinit { try? FileManager.default.removeItem(atPath: path) }
 
   /// Everything in the directory, hidden names included.
-  func entries() throws -> [String] {
+  public func entries() throws -> [String] {
     try FileManager.default.contentsOfDirectory(atPath: path).sorted()
   }
 
-  func write(_ name: String, _ text: String) throws -> String {
+  public func write(_ name: String, _ text: String) throws -> String {
     let file = path + "/" + name
     try Data(text.utf8).write(to: URL(fileURLWithPath: file))
     return file
