@@ -37,7 +37,7 @@ let package = Package(
 
     // Numbers
     .target(name: "HalftoneTensor", dependencies: ["CHalftoneKernels", "COpenBLAS"]),
-    .target(name: "HalftoneSchemes", dependencies: ["HalftoneTensor"]),
+    .target(name: "HalftoneSchemes", dependencies: ["HalftoneTensor", "CHalftoneKernels"]),
 
     // Networks
     .target(name: "HalftoneLayers", dependencies: ["HalftoneTensor", "HalftoneSchemes"]),

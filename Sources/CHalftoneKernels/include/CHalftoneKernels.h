@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "HalftoneAttention.h"
+#include "HalftoneProducts.h"
+
 // A uniform grid: value = (code - zero) * scale, code an integer in [low, high].
 typedef struct {
   float scale, zero, low, high;

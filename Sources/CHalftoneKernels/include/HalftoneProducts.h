@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// Products with packed weight matrices, for running networks.
+//
+// A matrix W [rows, columns] is stored in panels of sixteen rows. Columns are padded to a multiple of
+// 32 with codes that meet zero inputs, rows to a multiple of 16. One block covers sixteen rows and 32
+// columns; its code of row r and column c belongs to step s = c / 4 (0..7) at byte p = 4*r + c % 4:
+// the order in which a dot-product instruction wants four neighbouring inputs of sixteen outputs.
+// Codes are unsigned and split into planes of bits, each a run of 64-byte vectors:
+//
+//   8 bits          vector s holds step s                                   (8 vectors)
+//   4-bit plane     vector v holds steps 2v (low nibble) and 2v + 1         (4 vectors)
+//   2-bit plane     vector v holds steps 4v + t at bits 2t and 2t + 1       (2 vectors)
+//   1-bit plane     holds step s at bit s                                   (1 vector)
+//
+// 3 bits are a 2-bit plane and then a 1-bit plane (worth 4); 5 bits a 4-bit and a 1-bit plane (worth
+// 16); 6 bits a 4-bit and a 2-bit plane (worth 16). A block is 64 * bits bytes; a panel is
+// ceil(columns / 32) blocks, a matrix ceil(rows / 16) panels.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum {
+  halftone_scale_f32,  // one float
+  halftone_scale_f16,  // one half
+  halftone_scale_i8,   // an int8 times the f16 super-scale of its 256 columns
+} halftone_scale_type;
+
+// W[i][j] = scale(i, j) * (value(code) - zero) + minimum(i, j), value(code) = table[code] or code.
+typedef struct {
+  size_t rows, columns;
+  int bits;                       // 2, 3, 4, 5, 6 or 8
+  int zero;                       // what is subtracted from every value, 0...255
+  const uint8_t *table;           // what 4-bit codes stand for, 16 bytes; NULL: themselves
+  size_t group;                   // columns per scale: 16, 32 or a multiple of 32; one scale a row
+                                  // where it is >= columns
+  halftone_scale_type scale_type;
+  const void *scales;             // [panels][groups][16], groups = ceil(columns / group)
+  const void *minima;             // the same type and shape (uint8 for _i8), or NULL: all 0
+  const uint16_t *super_scales;   // _i8 only: [panels][ceil(columns / 256)][16] f16
+  const uint16_t *super_minima;   // _i8 with minima: the same shape; minimum = super * uint8
+  const float *row_sums;          // [rows padded]: sum over j of W[i][j]; needed for inputs with zeros
+  const uint8_t *codes;           // [panels][blocks][64 * bits]
+} halftone_matrix;
+
+// Rows of float inputs as integers: x[r][j] ~ scales[r][j / group] * (codes[r][j] - zeros[r]).
+typedef struct {
+  size_t rows, columns;
+  size_t stride;         // codes a row: columns padded to a multiple of 32; the padding is 0
+  size_t group;          // columns per scale, a multiple of 32; >= columns for one a row
+  const int8_t *codes;   // [rows][stride]
+  const float *scales;   // [rows][ceil(columns / group)]
+  const int32_t *sums;   // [rows][stride / 16]: sums of sixteen codes
+  const float *zeros;    // [rows], only with one scale a row; NULL: all 0
+} halftone_inputs;
+
+// A dense matrix [rows, columns] in panels of sixteen rows: element (r, c) of a panel is at
+// c * 16 + r, so panels are [ceil(rows / 16)][columns][16] elements.
+typedef enum { halftone_dense_f32, halftone_dense_f16, halftone_dense_bf16 } halftone_dense_type;
+typedef struct {
+  size_t rows, columns;
+  halftone_dense_type type;
+  const void *elements;
+} halftone_dense_matrix;
+
+typedef struct {
+  const char *name;  // "generic", "avx2", "avx512", "avx512vnni", "neon"
+
+  // One row of inputs: codes = clamp(round(x / scale) + zero), padded with zeros to `stride`, and the
+  // sums of each sixteen. Per group of `group` columns (>= n for the whole row), symmetric:
+  // scale = max|x| / 127 (1 where all are 0), codes in [-127, 127].
+  void (*quantize_inputs)(const float *x, size_t n, size_t group, int8_t *codes, size_t stride,
+                          float *scales, int32_t *sums);
+  // sums[i] = codes[16 i] + ... + codes[16 i + 15] for i < stride / 16.
+  void (*sum_codes)(const int8_t *codes, size_t stride, int32_t *sums);
+
+  // out[r * out_stride + i] = sum over j of x[r][j] * W[i][j], for the rows i of panels
+  // first...first + count - 1 (rows at or after W.rows are not written) and every row r of inputs.
+  // Codes are multiplied and summed in int32 within each group; per group of weights, and then of
+  // inputs, the sums are scaled and added as floats in ascending order of columns.
+  void (*product)(const halftone_inputs *x, const halftone_matrix *w, size_t first, size_t count,
+                  float *out, size_t out_stride);
+  // The same with float inputs x[r * x_stride + j]: weights become floats in registers.
+  void (*float_product)(const float *x, size_t x_stride, size_t x_rows, const halftone_matrix *w,
+                        size_t first, size_t count, float *out, size_t out_stride);
+  void (*dense_product)(const float *x, size_t x_stride, size_t x_rows,
+                        const halftone_dense_matrix *w, size_t first, size_t count, float *out,
+                        size_t out_stride);
+} halftone_products;
+
+// The fastest set that this CPU runs; never NULL.
+const halftone_products *halftone_products_best(void);
+// The set of that name, or NULL if this CPU or build lacks it.
+const halftone_products *halftone_products_named(const char *name);
+
+// Writes one panel's codes from sixteen rows of unsigned codes [16][stride], stride a multiple of 32:
+// stride / 32 blocks of 64 * bits bytes.
+void halftone_pack_panel(const uint8_t *codes, size_t stride, int bits, uint8_t *out);
+// The inverse.
+void halftone_unpack_panel(const uint8_t *packed, size_t stride, int bits, uint8_t *codes);
