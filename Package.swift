@@ -53,7 +53,10 @@ let package = Package(
       dependencies: ["HalftoneTensor", "HalftoneSchemes", "HalftoneLayers"]),
     .target(
       name: "HalftoneInference",
-      dependencies: ["HalftoneTensor", "HalftoneLayers", "HalftoneModels", "HalftoneTokenizers"]),
+      dependencies: [
+        "CHalftoneKernels", "HalftoneTensor", "HalftoneSchemes", "HalftoneLayers",
+        "HalftoneModels", "HalftoneTokenizers",
+      ]),
     .target(
       name: "HalftoneEvaluation",
       dependencies: [

@@ -4,6 +4,8 @@ public import HalftoneTensor
 public struct Embedding: Sendable {
   /// [words, width], in its stored type.
   public let table: Tensor
+  /// The table as a head's weight.
+  public var weight: LinearWeight { .dense(table) }
 
   /// A quantized table is dequantized here, once.
   public init(weight: LinearWeight) {

@@ -70,6 +70,18 @@ public protocol OutputHead: Sendable {
   func callAsFunction(_ hidden: Tensor) -> Tensor
 }
 
+/// The parts of a head whose weight has not been converted.
+public struct StoredHead: Sendable {
+  public let norm: RMSNorm
+  /// [vocabulary, hidden].
+  public let weight: LinearWeight
+
+  public init(norm: RMSNorm, weight: LinearWeight) {
+    self.norm = norm
+    self.weight = weight
+  }
+}
+
 /// A decoder-only language model whose blocks are read when asked for.
 public protocol LanguageModel: Sendable {
   var blockCount: Int { get }
@@ -81,6 +93,8 @@ public protocol LanguageModel: Sendable {
   var endOfTextIds: [Int] { get }
   /// Block `index`, its weights read from the source now.
   func block(_ index: Int) throws -> any TransformerBlock
+  /// The same with dense weights in the types they are stored in.
+  func storedBlock(_ index: Int) throws -> any TransformerBlock
   /// The linear layers of block `index` in the order in which they run; reads no weights.
   func linearShapes(ofBlock index: Int) -> [LinearShape]
   /// The embedding table, [vocabulary, hidden].
@@ -91,6 +105,8 @@ public protocol LanguageModel: Sendable {
   func embed(_ ids: [Int]) throws -> Tensor
   /// The final norm and head, their weights read now and kept as floats.
   func head() throws -> any OutputHead
+  /// The final norm, and the weight [vocabulary, hidden] as it is stored.
+  func storedHead() throws -> StoredHead
   /// The context of `batch` sequences at positions start..<start+length.
   func context(batch: Int, length: Int, start: Int) -> ForwardContext
 }

@@ -56,10 +56,9 @@ struct CheckedWeights: Sendable {
     return weight
   }
 
-  /// The linear module of `shape`, a dense weight as floats.
+  /// The linear module of `shape`, a dense weight in its stored type.
   func linear(_ shape: LinearShape, bias: Bool) throws -> Linear {
-    var weight = try weight(shape)
-    if case .dense(let tensor) = weight { weight = .dense(tensor.float()) }
+    let weight = try weight(shape)
     return Linear(
       name: shape.name, weight: weight,
       bias: bias ? try vector("\(shape.name).bias", shape.rows) : nil,

@@ -76,6 +76,14 @@ public struct LlamaModel: LanguageModel {
   }
 
   public func block(_ index: Int) throws -> any TransformerBlock {
+    var block = try storedBlock(index)
+    block.forEachLinear { linear in
+      if case .dense(let tensor) = linear.weight { linear.weight = .dense(tensor.float()) }
+    }
+    return block
+  }
+
+  public func storedBlock(_ index: Int) throws -> any TransformerBlock {
     precondition((0..<blockCount).contains(index), "block \(index) of \(blockCount)")
     let prefix = "model.layers.\(index)"
     return LlamaBlock(
@@ -122,8 +130,14 @@ public struct LlamaModel: LanguageModel {
   }
 
   public func head() throws -> any OutputHead {
-    let weight = try headShape.map { try weights.weight($0).dense() } ?? embedding.table.float()
+    let weight = try headShape.map { try weights.weight($0).dense() } ?? embedding.weight.dense()
     return LlamaHead(norm: try norm("model.norm", hiddenSize), weight: weight)
+  }
+
+  public func storedHead() throws -> StoredHead {
+    StoredHead(
+      norm: try norm("model.norm", hiddenSize),
+      weight: try headShape.map { try weights.weight($0) } ?? embedding.weight)
   }
 
   public func context(batch: Int, length: Int, start: Int) -> ForwardContext {

@@ -20,10 +20,12 @@ public final class PackedMatrix: @unchecked Sendable {
     public var group: Int
     public var scaleType: ScaleType
     public var hasMinima: Bool
+    /// Whether the sum of each row is kept, which inputs with zero points need.
+    public var hasRowSums: Bool
 
     public init(
       rows: Int, columns: Int, bits: Int, zero: Int, table: [UInt8]? = nil, group: Int,
-      scaleType: ScaleType, hasMinima: Bool = false
+      scaleType: ScaleType, hasMinima: Bool = false, hasRowSums: Bool = false
     ) {
       self.rows = rows
       self.columns = columns
@@ -33,6 +35,7 @@ public final class PackedMatrix: @unchecked Sendable {
       self.group = group
       self.scaleType = scaleType
       self.hasMinima = hasMinima
+      self.hasRowSums = hasRowSums
     }
 
     public var panels: Int { (rows + 15) / 16 }
@@ -78,6 +81,8 @@ public final class PackedMatrix: @unchecked Sendable {
     /// [superGroups][16] halves, for 8-bit scales.
     public let superScales: UnsafeMutablePointer<UInt16>?
     public let superMinima: UnsafeMutablePointer<UInt16>?
+    /// [16] sums over the columns of the dequantized rows.
+    public let rowSums: UnsafeMutablePointer<Float>?
   }
 
   public let layout: Layout
@@ -86,6 +91,7 @@ public final class PackedMatrix: @unchecked Sendable {
   private let minima: Tensor?
   private let superScales: Tensor?
   private let superMinima: Tensor?
+  private let rowSums: Tensor?
   private let table: Tensor?
 
   /// Packs the panels that `fill` writes; it is called on several threads at once.
@@ -108,6 +114,7 @@ public final class PackedMatrix: @unchecked Sendable {
     minima = zeroed(scaleBytes, layout.hasMinima)
     superScales = zeroed(superBytes, isSuper)
     superMinima = zeroed(superBytes, isSuper && layout.hasMinima)
+    rowSums = zeroed(64, layout.hasRowSums)
     table = layout.table.map { table in
       Tensor(shape: [16], elementType: .uint8) { $0.copyBytes(from: table) }
     }
@@ -122,7 +129,10 @@ public final class PackedMatrix: @unchecked Sendable {
             codes: unpacked, scales: Self.mutable(scales) + panel * scaleBytes,
             minima: minima.map { Self.mutable($0) + panel * scaleBytes },
             superScales: superScales.map { Self.halves($0) + panel * superBytes / 2 },
-            superMinima: superMinima.map { Self.halves($0) + panel * superBytes / 2 }))
+            superMinima: superMinima.map { Self.halves($0) + panel * superBytes / 2 },
+            rowSums: rowSums.map {
+              Self.mutable($0).assumingMemoryBound(to: Float.self) + panel * 16
+            }))
         halftone_pack_panel(
           unpacked, layout.stride, Int32(layout.bits),
           (packed + panel * layout.panelBytes).assumingMemoryBound(to: UInt8.self))
@@ -131,7 +141,7 @@ public final class PackedMatrix: @unchecked Sendable {
   }
 
   /// Only while this object alone knows the tensor.
-  private static func mutable(_ tensor: Tensor) -> UnsafeMutableRawPointer {
+  static func mutable(_ tensor: Tensor) -> UnsafeMutableRawPointer {
     UnsafeMutableRawPointer(mutating: address(tensor))
   }
 
@@ -140,7 +150,7 @@ public final class PackedMatrix: @unchecked Sendable {
   }
 
   /// Where the bytes lie as long as the tensor lives.
-  private static func address(_ tensor: Tensor) -> UnsafeRawPointer {
+  static func address(_ tensor: Tensor) -> UnsafeRawPointer {
     tensor.withBytes { bytes in
       guard let base = bytes.baseAddress else { preconditionFailure("a matrix without elements") }
       return base
@@ -152,9 +162,8 @@ public final class PackedMatrix: @unchecked Sendable {
     [codes, scales, minima, superScales, superMinima].reduce(0) { $0 + ($1?.count ?? 0) }
   }
 
-  /// The matrix for the kernels; valid during `body`.
-  public func withKernelMatrix<R>(_ body: (UnsafePointer<halftone_matrix>) throws -> R) rethrows -> R
-  {
+  /// The matrix for the kernels; its pointers are valid as long as this object lives.
+  public var kernelMatrix: halftone_matrix {
     func bytes(_ tensor: Tensor?) -> UnsafePointer<UInt8>? {
       tensor.map { Self.address($0).assumingMemoryBound(to: UInt8.self) }
     }
@@ -173,7 +182,16 @@ public final class PackedMatrix: @unchecked Sendable {
     matrix.minima = UnsafeRawPointer(bytes(minima))
     matrix.super_scales = halves(superScales)
     matrix.super_minima = halves(superMinima)
+    matrix.row_sums = rowSums.map { Self.address($0).assumingMemoryBound(to: Float.self) }
     matrix.codes = bytes(codes)
+    return matrix
+  }
+
+  /// The matrix for the kernels; valid during `body`.
+  public func withKernelMatrix<R>(_ body: (UnsafePointer<halftone_matrix>) throws -> R) rethrows
+    -> R
+  {
+    var matrix = kernelMatrix
     return try withExtendedLifetime(self) { try body(&matrix) }
   }
 }

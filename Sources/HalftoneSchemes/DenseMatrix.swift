@@ -1,0 +1,69 @@
+public import CHalftoneKernels
+public import HalftoneTensor
+
+/// A float weight matrix in the layout that the dense kernels read: panels of sixteen rows, in which
+/// the element of row r and column c is at 16·c + r.
+public final class DenseMatrix: @unchecked Sendable {
+  public let rows: Int
+  public let columns: Int
+  private let type: halftone_dense_type
+  private let elements: Tensor
+
+  /// Packs `weight` [rows, columns] of floats, halves or bfloat16, keeping its type.
+  public init(_ weight: Tensor) {
+    precondition(weight.shape.count == 2, "a matrix of shape \(weight.shape)")
+    rows = weight.shape[0]
+    columns = weight.shape[1]
+    let panels = (weight.shape[0] + 15) / 16
+    let shape = [panels, weight.shape[1], 16]
+    switch weight.elementType {
+    case .float32:
+      type = halftone_dense_f32
+      elements = Self.pack(weight, shape, UInt32.self)
+    case .float16:
+      type = halftone_dense_f16
+      elements = Self.pack(weight, shape, UInt16.self)
+    case .bfloat16:
+      type = halftone_dense_bf16
+      elements = Self.pack(weight, shape, UInt16.self)
+    case .int8, .uint8, .int32:
+      preconditionFailure("a dense weight of \(weight.elementType.rawValue)")
+    }
+  }
+
+  private static func pack<Element: FixedWidthInteger>(
+    _ weight: Tensor, _ shape: [Int], _ type: Element.Type
+  ) -> Tensor {
+    let (rows, columns) = (weight.shape[0], weight.shape[1])
+    return weight.withBytes { bytes in
+      Tensor(shape: shape, elementType: weight.elementType) { out in
+        guard let from = bytes.baseAddress, let to = out.baseAddress else { return }
+        let elements = to.assumingMemoryBound(to: Element.self)
+        parallelFor(shape[0]) { panel in
+          for r in 0..<16 {
+            let row = panel * 16 + r
+            let target = elements + panel * 16 * columns + r
+            guard row < rows else {
+              for c in 0..<columns { target[16 * c] = 0 }
+              continue
+            }
+            let source = from + row * columns * MemoryLayout<Element>.size
+            for c in 0..<columns {
+              // Tensors of a file may lie at any address.
+              target[16 * c] = source.loadUnaligned(
+                fromByteOffset: c * MemoryLayout<Element>.size, as: Element.self)
+            }
+          }
+        }
+      }
+    }
+  }
+
+  public var byteCount: Int { elements.count * elements.elementType.byteCount }
+
+  /// The matrix for the kernels; its pointer is valid as long as this object lives.
+  public var kernelMatrix: halftone_dense_matrix {
+    halftone_dense_matrix(
+      rows: rows, columns: columns, type: type, elements: PackedMatrix.address(elements))
+  }
+}
