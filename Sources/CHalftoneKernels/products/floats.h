@@ -22,15 +22,14 @@ INLINE void float_tile(const lanes (*weights)[float_panels], lanes (*memory)[flo
                        const float *x, size_t stride, size_t columns, const size_t rows,
                        const size_t panels) {
   lanes sums[FLOAT_ROWS][float_panels];
-  for (size_t r = 0; r < rows; ++r)
-    for (size_t p = 0; p < panels; ++p) sums[r][p] = memory[r][p];
+  EACH(r, rows)
+    EACH(p, panels) sums[r][p] = memory[r][p];
   for (size_t j = 0; j < columns; ++j)
-#pragma clang loop unroll(full)
-    for (size_t r = 0; r < rows; ++r)
-      for (size_t p = 0; p < panels; ++p)
+    EACH(r, rows)
+      EACH(p, panels)
         sums[r][p] = fused(splat(x[r * stride + j]), weights[j][p], sums[r][p]);
-  for (size_t r = 0; r < rows; ++r)
-    for (size_t p = 0; p < panels; ++p) memory[r][p] = sums[r][p];
+  EACH(r, rows)
+    EACH(p, panels) memory[r][p] = sums[r][p];
 }
 
 // Panels place...panels - 1 of the scratch, `wide` at once and then one by one.

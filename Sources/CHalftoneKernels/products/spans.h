@@ -25,6 +25,9 @@ typedef struct {
   uint8_t closes[span_units];  // whether the inputs' group ends with it
 } span_plan;
 
+// A loop over registers: `n` is a constant, and nothing must stay in memory.
+#define EACH(i, n) _Pragma("clang loop unroll(full)") for (size_t i = 0; i < (n); ++i)
+
 INLINE size_t smaller_size(size_t a, size_t b) { return a < b ? a : b; }
 
 INLINE size_t panel_bytes(const halftone_matrix *w) {

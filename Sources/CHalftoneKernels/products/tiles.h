@@ -55,11 +55,10 @@ INLINE void tile_steps(const bytes64 (*codes)[TILE_PANELS], size_t steps, const 
                        ints dots[TILE_LONG][TILE_PANELS]) {
   for (size_t s = 0; s < steps; ++s, x += 4) {
     bytes64 weights[TILE_PANELS];
-    for (size_t p = 0; p < panels; ++p) weights[p] = codes[s][p];
-#pragma clang loop unroll(full)
-    for (size_t r = 0; r < rows; ++r) {
+    EACH(p, panels) weights[p] = codes[s][p];
+    EACH(r, rows) {
       spread input = spread_of(x + r * stride);
-      for (size_t p = 0; p < panels; ++p) dots[r][p] = dot4(dots[r][p], weights[p], input, wide);
+      EACH(p, panels) dots[r][p] = dot4(dots[r][p], weights[p], input, wide);
     }
   }
 }
@@ -69,9 +68,9 @@ INLINE void close_inputs(const tile_task *t, size_t k, const size_t rows, const 
                          lanes inner[TILE_LONG][TILE_PANELS]) {
   size_t groups = group_count(t->x->group, t->w->columns);
   lanes(*total)[TILE_PANELS] = &t->scratch->total[t->place];
-  for (size_t r = 0; r < rows; ++r) {
+  EACH(r, rows) {
     float scale = t->x->scales[(t->row + r) * groups + t->scratch->plan.input_group[k]];
-    for (size_t p = 0; p < panels; ++p) {
+    EACH(p, panels) {
       total[r][p] = fused(splat(scale), inner[r][p], total[r][p]);
       inner[r][p] = splat(0);
     }
@@ -83,14 +82,14 @@ INLINE void close_segment(const tile_task *t, size_t k, const int32_t (*sums)[sp
                           ints dots[TILE_LONG][TILE_PANELS],
                           lanes inner[TILE_LONG][TILE_PANELS]) {
   tile_scratch *scratch = t->scratch;
-  for (size_t p = 0; p < panels; ++p) {
+  EACH(p, panels) {
     lanes scale = scratch->scales[k][p];
-    for (size_t r = 0; r < rows; ++r)
+    EACH(r, rows)
       inner[r][p] = fused(__builtin_convertvector(dots[r][p], lanes), scale, inner[r][p]);
   }
   if (t->w->minima)
-    for (size_t p = 0; p < panels; ++p)
-      for (size_t r = 0; r < rows; ++r)
+    EACH(p, panels)
+      EACH(r, rows)
         inner[r][p] = fused(splat((float)sums[r][k]), scratch->minima[k][p], inner[r][p]);
   if (scratch->plan.closes[k]) close_inputs(t, k, rows, panels, inner);
 }
@@ -100,7 +99,7 @@ INLINE void tile_sums(const tile_task *t, const size_t rows, int32_t sums[][span
     memset(sums, 0, rows * sizeof *sums);
     return;
   }
-  for (size_t r = 0; r < rows; ++r) {
+  EACH(r, rows) {
     size_t at = (t->row + r) * t->x->stride + t->start;
     segment_sums(t->x->sums + at / unit_columns, &t->scratch->plan, sums[r]);
   }
@@ -118,13 +117,13 @@ INLINE void tile(const tile_task *t, const int resident, const int wide, const s
   int32_t sums[TILE_LONG][span_units];
   tile_sums(t, rows, sums);
   if (resident)
-    for (size_t r = 0; r < rows; ++r)
-      for (size_t p = 0; p < panels; ++p) inner[r][p] = memory[r][p];
+    EACH(r, rows)
+      EACH(p, panels) inner[r][p] = memory[r][p];
   for (size_t k = 0; k < scratch->plan.count; ++k) {
     ints dots[TILE_LONG][TILE_PANELS];
     size_t steps = scratch->plan.units[k] * (size_t)4;
-    for (size_t r = 0; r < rows; ++r)
-      for (size_t p = 0; p < panels; ++p) dots[r][p] = (ints)(-t->zero * sums[r][k]);
+    EACH(r, rows)
+      EACH(p, panels) dots[r][p] = (ints)(-t->zero * sums[r][k]);
     tile_steps(codes, steps, x, t->x->stride, wide, rows, panels, dots);
     codes += steps;
     x += 4 * steps;
@@ -132,8 +131,8 @@ INLINE void tile(const tile_task *t, const int resident, const int wide, const s
                   resident ? inner : memory);
   }
   if (resident)
-    for (size_t r = 0; r < rows; ++r)
-      for (size_t p = 0; p < panels; ++p) memory[r][p] = inner[r][p];
+    EACH(r, rows)
+      EACH(p, panels) memory[r][p] = inner[r][p];
 }
 
 // All rows of a chunk over one span, `most` rows at a time.

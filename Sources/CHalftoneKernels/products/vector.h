@@ -31,9 +31,9 @@ typedef struct {
 
 INLINE void add_steps(const bytes64 *steps, size_t count, const int8_t *const *x, size_t column,
                       const int wide, const size_t rows, two_sums *dots) {
-#pragma clang loop unroll(full)
-  for (size_t s = 0; s < count; s += 2) {
-    for (size_t r = 0; r < rows; ++r) {
+  EACH(i, count / 2) {
+    const size_t s = 2 * i;
+    EACH(r, rows) {
       const int8_t *at = x[r] + column + 4 * s;
       dots[r].even = dot4(dots[r].even, steps[s], spread_of(at), wide);
       dots[r].odd = dot4(dots[r].odd, steps[s + 1], spread_of(at + 4), wide);
@@ -43,20 +43,20 @@ INLINE void add_steps(const bytes64 *steps, size_t count, const int8_t *const *x
 
 INLINE void open_dots(const vector_task *t, const vector_span *s, size_t k, const size_t rows,
                       two_sums *dots) {
-  for (size_t r = 0; r < rows; ++r) dots[r] = (two_sums){(ints)(-t->zero * s->sums[r][k]), 0};
+  EACH(r, rows) dots[r] = (two_sums){(ints)(-t->zero * s->sums[r][k]), 0};
 }
 
 // Scales the dots of segment k and adds them.
 INLINE void close_dots(const vector_task *t, const vector_span *s, size_t k, const size_t rows,
                        const two_sums *dots, lanes *inner, lanes *total) {
-  for (size_t r = 0; r < rows; ++r) {
+  EACH(r, rows) {
     lanes dot = __builtin_convertvector(dots[r].even + dots[r].odd, lanes);
     inner[r] = fused(dot, s->scales[k], inner[r]);
     if (t->w->minima) inner[r] = fused(splat((float)s->sums[r][k]), s->minima[k], inner[r]);
   }
   if (!s->plan.closes[k]) return;
   size_t groups = group_count(t->x->group, t->w->columns);
-  for (size_t r = 0; r < rows; ++r) {
+  EACH(r, rows) {
     float scale = t->x->scales[(t->row + r) * groups + s->plan.input_group[k]];
     total[r] = fused(splat(scale), inner[r], total[r]);
     inner[r] = splat(0);
@@ -122,7 +122,7 @@ INLINE void vector_panel(const vector_task *t, size_t panel, const code_kind kin
                          const int halved, const size_t rows, lanes *total) {
   lanes inner[vector_rows];
   vector_span s;
-  for (size_t r = 0; r < rows; ++r) inner[r] = total[r] = splat(0);
+  EACH(r, rows) inner[r] = total[r] = splat(0);
   for (size_t start = 0; start < t->w->columns; start += span_columns) {
     open_span(t, panel, start, rows, &s);
     if (halved) vector_halves(t, &s, kind, rows, inner, total);
@@ -150,7 +150,7 @@ INLINE void store_panel(const halftone_inputs *x, const halftone_matrix *w, size
       if (t->w->group == 16 && t->w->columns > 16)                                            \
         FOR_KIND(t->w, vector_panel(t, panel, kind, 1, rows, total););                        \
       else FOR_KIND(t->w, vector_panel(t, panel, kind, 0, rows, total););                     \
-      for (size_t r = 0; r < rows; ++r)                                                       \
+      EACH(r, rows)                                                       \
         store_panel(t->x, t->w, t->row + r, panel, total[r], out, out_stride);                \
     }                                                                                         \
   }
