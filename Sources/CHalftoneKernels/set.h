@@ -2,6 +2,7 @@
 // All kernels and their table, for the set HALFTONE_SET.
 #include "lanes.h"
 #include "exponential.h"
+#include "halves.h"
 #include "convert.h"
 #include "elementwise.h"
 #include "reduce.h"

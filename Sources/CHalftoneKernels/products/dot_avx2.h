@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// Dot products of AVX2. Unsigned weights of seven bits times signed inputs fit sixteen bits in
+// pairs; weights of eight bits do not, so their even and odd bytes are multiplied apart.
+
+typedef __m256i spread;
+typedef int32_t ints8 __attribute__((ext_vector_type(8)));
+typedef uint8_t bytes32 __attribute__((ext_vector_type(32)));
+
+enum {
+  SIGNED_WEIGHTS = 0,
+  TILE_LONG = 4,
+  TILE_SHORT = 3,
+  TILE_REST = 2,
+  TILE_PANELS = 1,
+  FLOAT_ROWS = 6,
+  FLOAT_WIDE = 1,
+};
+#define DOTS_DEPEND_ON_WIDTH 1
+
+// Four inputs, eight times over.
+INLINE spread spread_of(const int8_t *x) {
+  int32_t four;
+  memcpy(&four, x, sizeof four);
+  return _mm256_set1_epi32(four);
+}
+
+INLINE ints8 dot4_half(ints8 sums, bytes32 weights, spread inputs, int wide) {
+  __m256i w = __builtin_bit_cast(__m256i, weights);
+  if (!wide) {
+    __m256i pairs = _mm256_maddubs_epi16(w, inputs);
+    return sums + __builtin_bit_cast(ints8, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+  __m256i even = _mm256_and_si256(w, _mm256_set1_epi16(255)), odd = _mm256_srli_epi16(w, 8);
+  __m256i even_inputs = _mm256_srai_epi16(_mm256_slli_epi16(inputs, 8), 8);
+  sums += __builtin_bit_cast(ints8, _mm256_madd_epi16(even, even_inputs));
+  return sums + __builtin_bit_cast(ints8, _mm256_madd_epi16(odd, _mm256_srai_epi16(inputs, 8)));
+}
+
+INLINE ints dot4(ints sums, bytes64 weights, spread inputs, int wide) {
+  ints result;
+  result.lo = dot4_half(sums.lo, weights.lo, inputs, wide);
+  result.hi = dot4_half(sums.hi, weights.hi, inputs, wide);
+  return result;
+}
+
+INLINE bytes32 looked_up_half(bytes32 codes, bytes32 table) {
+  return __builtin_bit_cast(bytes32, _mm256_shuffle_epi8(__builtin_bit_cast(__m256i, table),
+                                                         __builtin_bit_cast(__m256i, codes)));
+}
+
+INLINE bytes64 looked_up(bytes64 codes, bytes64 table) {
+  bytes64 result;
+  result.lo = looked_up_half(codes.lo, table.lo);
+  result.hi = looked_up_half(codes.hi, table.hi);
+  return result;
+}
+
+INLINE lanes fused(lanes a, lanes b, lanes c) { return __builtin_elementwise_fma(a, b, c); }

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// Dot products by VNNI: unsigned weights times signed inputs, four to a sum.
+
+typedef __m512i spread;
+
+enum {
+  SIGNED_WEIGHTS = 0,
+  TILE_LONG = 12,
+  TILE_SHORT = 6,
+  TILE_REST = 4,
+  TILE_PANELS = 2,
+  FLOAT_ROWS = 6,
+  FLOAT_WIDE = 4,
+};
+#define DOTS_DEPEND_ON_WIDTH 0
+
+// Four inputs, sixteen times over.
+INLINE spread spread_of(const int8_t *x) {
+  int32_t four;
+  memcpy(&four, x, sizeof four);
+  return _mm512_set1_epi32(four);
+}
+
+INLINE ints dot4(ints sums, bytes64 weights, spread inputs, int wide) {
+  (void)wide;
+  return __builtin_bit_cast(ints, _mm512_dpbusd_epi32(__builtin_bit_cast(__m512i, sums),
+                                                      __builtin_bit_cast(__m512i, weights), inputs));
+}
+
+INLINE bytes64 looked_up(bytes64 codes, bytes64 table) {
+  return __builtin_bit_cast(bytes64, _mm512_shuffle_epi8(__builtin_bit_cast(__m512i, table),
+                                                         __builtin_bit_cast(__m512i, codes)));
+}
+
+INLINE lanes fused(lanes a, lanes b, lanes c) { return __builtin_elementwise_fma(a, b, c); }

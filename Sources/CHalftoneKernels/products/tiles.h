@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+// Products of many rows: a span of some panels is decoded once, then all rows run over it in tiles
+// whose sums stay in registers.
+
+// The most rows for which sums are kept between spans.
+enum { chunk_rows = 384 };
+
+typedef struct {
+  bytes64 codes[span_steps][TILE_PANELS];
+  lanes scales[span_units][TILE_PANELS], minima[span_units][TILE_PANELS];
+  lanes inner[chunk_rows][TILE_PANELS], total[chunk_rows][TILE_PANELS];
+  span_plan plan;
+} tile_scratch;
+
+// Rows row...row + rows - 1 of the inputs over one span; they have their sums at `place` in the
+// scratch.
+typedef struct {
+  const halftone_inputs *x;
+  const halftone_matrix *w;
+  tile_scratch *scratch;
+  size_t start;  // the span's first column
+  size_t row, place;
+  int32_t zero;
+} tile_task;
+
+INLINE void unpack_panel(const uint8_t *codes, size_t blocks, const code_kind kind, bytes64 table,
+                         bytes64 (*out)[TILE_PANELS]) {
+  for (size_t b = 0; b < blocks; ++b, codes += step_bytes * kind.bits) {
+    bytes64 steps[block_steps];
+    decode_weights(codes, kind, table, steps);
+    for (size_t s = 0; s < block_steps; ++s) out[b * block_steps + s][0] = steps[s];
+  }
+}
+
+// Decodes the codes and scales of a span of `panels` panels.
+static void unpack_span(const halftone_matrix *w, size_t panel, size_t panels, size_t start,
+                        size_t input_group, tile_scratch *scratch) {
+  size_t columns = smaller_size(w->columns - start, span_columns);
+  size_t blocks = (columns + block_columns - 1) / block_columns;
+  size_t skipped = start / block_columns * step_bytes * (size_t)w->bits;
+  bytes64 table = wide_table(w);
+  plan_span(w, input_group, start, &scratch->plan);
+  for (size_t p = 0; p < panels; ++p) {
+    const uint8_t *codes = w->codes + (panel + p) * panel_bytes(w) + skipped;
+    bytes64(*out)[TILE_PANELS] = (bytes64(*)[TILE_PANELS]) & scratch->codes[0][p];
+    FOR_KIND(w, unpack_panel(codes, blocks, kind, table, out););
+    span_scales(w, panel + p, &scratch->plan, &scratch->scales[0][p], &scratch->minima[0][p],
+                TILE_PANELS);
+  }
+}
+
+// Adds `steps` steps to the dots.
+INLINE void tile_steps(const bytes64 (*codes)[TILE_PANELS], size_t steps, const int8_t *x,
+                       size_t stride, const int wide, const size_t rows, const size_t panels,
+                       ints dots[TILE_LONG][TILE_PANELS]) {
+  for (size_t s = 0; s < steps; ++s, x += 4) {
+    bytes64 weights[TILE_PANELS];
+    EACH(p, panels) weights[p] = codes[s][p];
+    EACH(r, rows) {
+      spread input = spread_of(x + r * stride);
+      EACH(p, panels) dots[r][p] = dot4(dots[r][p], weights[p], input, wide);
+    }
+  }
+}
+
+// The end of a group of inputs: the inner sums are scaled and added to the total.
+INLINE void close_inputs(const tile_task *t, size_t k, const size_t rows, const size_t panels,
+                         lanes inner[TILE_LONG][TILE_PANELS]) {
+  size_t groups = group_count(t->x->group, t->w->columns);
+  lanes(*total)[TILE_PANELS] = &t->scratch->total[t->place];
+  EACH(r, rows) {
+    float scale = t->x->scales[(t->row + r) * groups + t->scratch->plan.input_group[k]];
+    EACH(p, panels) {
+      total[r][p] = fused(splat(scale), inner[r][p], total[r][p]);
+      inner[r][p] = splat(0);
+    }
+  }
+}
+
+INLINE void close_segment(const tile_task *t, size_t k, const int32_t (*sums)[span_units],
+                          const size_t rows, const size_t panels,
+                          ints dots[TILE_LONG][TILE_PANELS],
+                          lanes inner[TILE_LONG][TILE_PANELS]) {
+  tile_scratch *scratch = t->scratch;
+  EACH(p, panels) {
+    lanes scale = scratch->scales[k][p];
+    EACH(r, rows)
+      inner[r][p] = fused(__builtin_convertvector(dots[r][p], lanes), scale, inner[r][p]);
+  }
+  if (t->w->minima)
+    EACH(p, panels)
+      EACH(r, rows)
+        inner[r][p] = fused(splat((float)sums[r][k]), scratch->minima[k][p], inner[r][p]);
+  if (scratch->plan.closes[k]) close_inputs(t, k, rows, panels, inner);
+}
+
+INLINE void tile_sums(const tile_task *t, const size_t rows, int32_t sums[][span_units]) {
+  if (!t->zero && !t->w->minima) {
+    memset(sums, 0, rows * sizeof *sums);
+    return;
+  }
+  EACH(r, rows) {
+    size_t at = (t->row + r) * t->x->stride + t->start;
+    segment_sums(t->x->sums + at / unit_columns, &t->scratch->plan, sums[r]);
+  }
+}
+
+// `resident`: inner sums stay in registers over the span; else they are read and written at the end
+// of each segment, and more rows fit.
+INLINE void tile(const tile_task *t, const int resident, const int wide, const size_t rows,
+                 const size_t panels) {
+  tile_scratch *scratch = t->scratch;
+  const int8_t *x = t->x->codes + t->row * t->x->stride + t->start;
+  const bytes64(*codes)[TILE_PANELS] = (const bytes64(*)[TILE_PANELS])scratch->codes;
+  lanes(*memory)[TILE_PANELS] = &scratch->inner[t->place];
+  lanes inner[TILE_LONG][TILE_PANELS];
+  int32_t sums[TILE_LONG][span_units];
+  tile_sums(t, rows, sums);
+  if (resident)
+    EACH(r, rows)
+      EACH(p, panels) inner[r][p] = memory[r][p];
+  for (size_t k = 0; k < scratch->plan.count; ++k) {
+    ints dots[TILE_LONG][TILE_PANELS];
+    size_t steps = scratch->plan.units[k] * (size_t)4;
+    EACH(r, rows)
+      EACH(p, panels) dots[r][p] = (ints)(-t->zero * sums[r][k]);
+    tile_steps(codes, steps, x, t->x->stride, wide, rows, panels, dots);
+    codes += steps;
+    x += 4 * steps;
+    close_segment(t, k, (const int32_t(*)[span_units])sums, rows, panels, dots,
+                  resident ? inner : memory);
+  }
+  if (resident)
+    EACH(r, rows)
+      EACH(p, panels) memory[r][p] = inner[r][p];
+}
+
+// All rows of a chunk over one span, `most` rows at a time.
+INLINE void run_tiles(tile_task t, size_t rows, const int resident, const int wide,
+                      const size_t most, const size_t panels) {
+  for (; rows >= most; rows -= most, t.row += most, t.place += most)
+    tile(&t, resident, wide, most, panels);
+  for (; rows >= TILE_REST; rows -= TILE_REST, t.row += TILE_REST, t.place += TILE_REST)
+    tile(&t, resident, wide, TILE_REST, panels);
+  for (; rows > 0; --rows, ++t.row, ++t.place) tile(&t, resident, wide, 1, panels);
+}
+
+INLINE void run_span(tile_task t, size_t rows, const int wide, const size_t panels) {
+  if (t.scratch->plan.units[0] >= 8) run_tiles(t, rows, 0, wide, TILE_LONG, panels);
+  else run_tiles(t, rows, 1, wide, TILE_SHORT, panels);
+}
+
+static void KERNEL(run_narrow)(tile_task t, size_t rows, size_t panels) {
+  if (panels == TILE_PANELS) run_span(t, rows, 0, TILE_PANELS);
+  else run_span(t, rows, 0, 1);
+}
+
+#if DOTS_DEPEND_ON_WIDTH
+static void KERNEL(run_wide)(tile_task t, size_t rows, size_t panels) {
+  if (panels == TILE_PANELS) run_span(t, rows, 1, TILE_PANELS);
+  else run_span(t, rows, 1, 1);
+}
+#else
+#define run_wide run_narrow
+#endif
+
+// `rows` <= chunk_rows rows from `row` on over `panels` panels.
+static void KERNEL(product_chunk)(const halftone_inputs *x, const halftone_matrix *w, size_t row,
+                                  size_t rows, size_t panel, size_t panels, float *out,
+                                  size_t out_stride) {
+  tile_scratch scratch;
+  memset(scratch.inner, 0, rows * sizeof scratch.inner[0]);
+  memset(scratch.total, 0, rows * sizeof scratch.total[0]);
+  tile_task t = {x, w, &scratch, 0, row, 0, zero_of(w)};
+  for (; t.start < w->columns; t.start += span_columns) {
+    unpack_span(w, panel, panels, t.start, x->group, &scratch);
+    if (w->table || w->bits == 8) KERNEL(run_wide)(t, rows, panels);
+    else KERNEL(run_narrow)(t, rows, panels);
+  }
+  for (size_t r = 0; r < rows; ++r)
+    for (size_t p = 0; p < panels; ++p)
+      store_panel(x, w, row + r, panel + p, scratch.total[r][p], out, out_stride);
+}
+
+static void KERNEL(product)(const halftone_inputs *x, const halftone_matrix *w, size_t first,
+                            size_t count, float *out, size_t out_stride) {
+  if (x->rows <= vector_rows) {
+    if (x->rows) vector_product(x, w, 0, x->rows, first, count, out, out_stride);
+    return;
+  }
+  size_t chunks = (x->rows + chunk_rows - 1) / chunk_rows;
+  size_t each = (x->rows + chunks - 1) / chunks;
+  each = smaller_size((each + TILE_LONG - 1) / TILE_LONG * TILE_LONG, chunk_rows);
+  for (size_t row = 0; row < x->rows; row += each) {
+    size_t rows = smaller_size(x->rows - row, each);
+    for (size_t p = 0; p < count; p += TILE_PANELS)
+      KERNEL(product_chunk)(x, w, row, rows, first + p, smaller_size(count - p, TILE_PANELS), out,
+                            out_stride);
+  }
+}

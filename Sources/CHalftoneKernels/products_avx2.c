@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+#include "prelude.h"
+#if defined(__x86_64__)
+#include "products/x86.h"
+#pragma clang attribute push( \
+    __attribute__((target("avx2,fma,f16c"))), \
+    apply_to = function)
+#define HALFTONE_SET avx2
+#define HALFTONE_ROUNDS
+#define HALFTONE_CONVERTS_F16
+#define HALFTONE_DOTS "dot_avx2.h"
+#include "products/set.h"
+#pragma clang attribute pop
+#endif
