@@ -40,7 +40,9 @@ let package = Package(
     .target(name: "HalftoneSchemes", dependencies: ["HalftoneTensor", "CHalftoneKernels"]),
 
     // Networks
-    .target(name: "HalftoneLayers", dependencies: ["HalftoneTensor", "HalftoneSchemes"]),
+    .target(
+      name: "HalftoneLayers",
+      dependencies: ["CHalftoneKernels", "HalftoneTensor", "HalftoneSchemes"]),
     .target(name: "HalftoneModels", dependencies: ["HalftoneTensor", "HalftoneLayers"]),
     .target(
       name: "HalftoneTokenizers",

@@ -46,7 +46,8 @@ INLINE lanes share_of(lanes x) {
   return select(x < -87, splat(0), power);
 }
 
-// c[r][16 w + j] (+)= sum over l of a[r][l] * b[l * step + w * apart + j], l ascending.
+// c[r][16 w + j] (+)= sum over l of a[r][l] * b[l * step + w * apart + j], l ascending. Meanwhile the
+// codes that come after those of b are fetched, at the pace at which b is read.
 typedef struct {
   const float *a;
   size_t a_row;
@@ -55,15 +56,20 @@ typedef struct {
   float *c;
   size_t c_row, inner;
   int accumulate;
+  const uint8_t *ahead;
+  size_t pace;  // bytes for each vector of b
 } tile_product;
 
 INLINE void tile_sums(tile_product t, const size_t rows, const size_t wide) {
-  lanes sums[ATTENTION_ROWS][ATTENTION_WIDE];
+  lanes sums[ATTENTION_ROWS][4];
   for (size_t r = 0; r < rows; ++r)
     for (size_t w = 0; w < wide; ++w)
       sums[r][w] = t.accumulate ? load(t.c + r * t.c_row + 16 * w, 16) : splat(0);
   for (size_t l = 0; l < t.inner; ++l) {
-    lanes b[ATTENTION_WIDE];
+    lanes b[4];
+    const uint8_t *ahead = t.ahead + l * wide * t.pace;
+    __builtin_prefetch(ahead);
+    if (wide > 2) __builtin_prefetch(ahead + 64);
     for (size_t w = 0; w < wide; ++w) b[w] = load(t.b + l * t.step + w * t.apart, 16);
     for (size_t r = 0; r < rows; ++r) {
       lanes a = splat(t.a[r * t.a_row + l]);
@@ -74,29 +80,30 @@ INLINE void tile_sums(tile_product t, const size_t rows, const size_t wide) {
     for (size_t w = 0; w < wide; ++w) store(sums[r][w], t.c + r * t.c_row + 16 * w, 16);
 }
 
-// `columns` vectors of sixteen.
+// `columns` vectors of sixteen; fewer rows take more of them at a time, to keep the units busy.
 INLINE void tile_rows(tile_product t, const size_t rows, size_t columns) {
-  for (; columns >= ATTENTION_WIDE; columns -= ATTENTION_WIDE) {
-    tile_sums(t, rows, ATTENTION_WIDE);
-    t.b += ATTENTION_WIDE * t.apart;
-    t.c += ATTENTION_WIDE * 16;
+  const size_t fit = ATTENTION_SUMS / rows, wide = fit < 4 ? fit : 4;
+  while (columns > 0) {
+    size_t taken = columns >= wide ? wide : columns >= 2 ? 2 : 1;
+    if (taken == wide) tile_sums(t, rows, wide);
+    else if (taken == 2) tile_sums(t, rows, 2);
+    else tile_sums(t, rows, 1);
+    t.b += taken * t.apart;
+    t.c += taken * 16;
+    t.ahead += taken * t.inner * t.pace;
+    columns -= taken;
   }
-  if (ATTENTION_WIDE > 1 && columns) tile_sums(t, rows, 1);
 }
 
 static void KERNEL(tile_product)(tile_product t, size_t rows, size_t columns) {
   switch (rows) {
     case 1: tile_rows(t, 1, columns); break;
     case 2: tile_rows(t, 2, columns); break;
-#if ATTENTION_ROWS > 2
     case 3: tile_rows(t, 3, columns); break;
     case 4: tile_rows(t, 4, columns); break;
-#endif
 #if ATTENTION_ROWS > 4
     case 5: tile_rows(t, 5, columns); break;
     case 6: tile_rows(t, 6, columns); break;
-#endif
-#if ATTENTION_ROWS > 6
     case 7: tile_rows(t, 7, columns); break;
     case 8: tile_rows(t, 8, columns); break;
 #endif
@@ -155,14 +162,19 @@ INLINE void attend_tile(const attention_state *s, size_t i, size_t n, size_t til
   if (tile >= end || tile + count <= low) return;
   if (count > end - tile) count = end - tile;
   size_t width = s->cache->width, vectors = (count + 15) / 16;
+  // Only the first queries fetch: the others find the next tile in the cache.
+  size_t row_bytes = halftone_cache_row_bytes(s->cache->type, width);
+  size_t next = (s->head * s->cache->capacity + tile + s->tile_keys) * row_bytes;
+  size_t pace = i == 0 ? 16 * row_bytes / width : 0;
   const tile_product scores = {
-      s->queries + i * width, width, s->keys, 16, 16 * width, s->scores, s->tile_keys, width, 0};
+      s->queries + i * width, width, s->keys, 16, 16 * width, s->scores, s->tile_keys, width, 0,
+      (const uint8_t *)s->cache->keys + next, pace};
   KERNEL(tile_product)(scores, n, vectors);
   for (size_t r = 0; r < n; ++r)
     update_query(s, i + r, s->scores + r * s->tile_keys, tile, vectors);
   const tile_product outputs = {
       s->scores, s->tile_keys, s->values, s->padded, 16, s->outputs + i * s->padded, s->padded,
-      count, 1};
+      count, 1, (const uint8_t *)s->cache->values + next, pace};
   KERNEL(tile_product)(outputs, n, s->padded / 16);
 }
 

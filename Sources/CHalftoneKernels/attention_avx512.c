@@ -9,7 +9,7 @@
 #define HALFTONE_CONVERTS_F16
 #define HALFTONE_FUSES
 #define ATTENTION_ROWS 8
-#define ATTENTION_WIDE 2
+#define ATTENTION_SUMS 16
 #include "attention_set.h"
 #pragma clang attribute pop
 #endif

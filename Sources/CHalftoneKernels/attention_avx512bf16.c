@@ -10,7 +10,7 @@
 #define HALFTONE_FUSES
 #define HALFTONE_DOTS_BF16
 #define ATTENTION_ROWS 8
-#define ATTENTION_WIDE 2
+#define ATTENTION_SUMS 16
 #include "attention_set.h"
 #pragma clang attribute pop
 #endif

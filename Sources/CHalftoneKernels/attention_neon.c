@@ -5,7 +5,7 @@
 #define HALFTONE_ROUNDS
 #define HALFTONE_CONVERTS_F16
 #define HALFTONE_FUSES
-#define ATTENTION_ROWS 6
-#define ATTENTION_WIDE 1
+#define ATTENTION_ROWS 4
+#define ATTENTION_SUMS 4
 #include "attention_set.h"
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // All kernels of HalftoneAttention.h and their table, for the set HALFTONE_SET. A set may define
-// HALFTONE_FUSES (it has fused products), ATTENTION_ROWS and ATTENTION_WIDE (the queries, and vectors
-// of sixteen, whose sums fit its registers) and HALFTONE_DOTS_BF16.
+// HALFTONE_FUSES (it has fused products) and HALFTONE_DOTS_BF16; it defines ATTENTION_SUMS, the vectors
+// of sixteen sums that its registers hold, and ATTENTION_ROWS, the most queries (4 or 8) at a time.
 #include "lanes.h"
 #include "exponential.h"
 #include "convert.h"

@@ -6,7 +6,7 @@
 #if defined(HALFTONE_DOTS_BF16)
 enum { bf16_rows = 8, bf16_panels = 3, bf16_pairs = 128 };
 #else
-enum { bf16_rows = ATTENTION_ROWS, bf16_panels = ATTENTION_WIDE, bf16_pairs = 128 };
+enum { bf16_rows = 4, bf16_panels = ATTENTION_SUMS / 4, bf16_pairs = 128 };
 #endif
 
 typedef struct {
@@ -89,11 +89,12 @@ INLINE void bf16_strip(bf16_task t, size_t m, const size_t wide, size_t columns)
 static void KERNEL(bf16_panels)(bf16_task t, size_t m, size_t panels, size_t columns) {
   switch (panels) {
     case 1: bf16_strip(t, m, 1, columns); break;
-#if ATTENTION_WIDE > 1
+#if ATTENTION_SUMS > 4
     case 2: bf16_strip(t, m, 2, columns); break;
 #endif
-#if defined(HALFTONE_DOTS_BF16)
+#if ATTENTION_SUMS > 8
     case 3: bf16_strip(t, m, 3, columns); break;
+    case 4: bf16_strip(t, m, 4, columns); break;
 #endif
   }
 }

@@ -29,7 +29,7 @@ typedef struct {
 
   // Stores `rows` rows of keys and values at positions position...position + rows - 1; row r of key
   // head h begins at keys[r * stride + h * width]. There must be room. Every set stores the same
-  // bits.
+  // bits. Calls for different positions may run at the same time.
   void (*store)(const halftone_cache *cache, size_t position, const float *keys,
                 const float *values, size_t stride, size_t rows);
 
@@ -40,9 +40,9 @@ typedef struct {
   // stack.
   //
   // A row's bits do not depend on the rows it is computed with. All sets with fused products give
-  // the same bits; the generic set rounds every product. The results differ from exact arithmetic
-  // on the stored keys and values by at most (width * max|q.k terms| * scale + 8) * 2^-22 *
-  // max|value|.
+  // the same bits; the generic set rounds every product. Both are within (D + 8) * 2^-22 *
+  // max|value| of exact arithmetic on the stored keys and values, D the largest of scale *
+  // sum|q_i k_i| (what the tests find; a bound for sums whose rounding errors do not conspire).
   void (*attend)(const halftone_cache *cache, size_t head, size_t group, const float *q,
                  float *out, size_t stride, size_t first, size_t rows, size_t window, float scale);
 
