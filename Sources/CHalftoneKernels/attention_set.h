@@ -4,6 +4,7 @@
 // of sixteen sums that its registers hold, and ATTENTION_ROWS, the most queries (4 or 8) at a time.
 #include "lanes.h"
 #include "exponential.h"
+#include "halves.h"
 #include "convert.h"
 #include "cache.h"
 #include "attend.h"

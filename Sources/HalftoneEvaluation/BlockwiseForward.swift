@@ -1,4 +1,5 @@
-import HalftoneLayers
+public import HalftoneInference
+public import HalftoneLayers
 import HalftoneTensor
 
 /// Sequences of one length that run through a model side by side.
@@ -7,6 +8,65 @@ struct TokenBatch {
   var ids: [Int]
   let count: Int
   var length: Int { ids.count / count }
+}
+
+/// A model to be measured, and how it is run.
+public enum MeasuredModel: Sendable {
+  /// The network's definition in floats, one block in memory at a time.
+  case definition(any LanguageModel)
+  /// The kernels that generate text.
+  case engine(Engine)
+
+  public var vocabularySize: Int {
+    switch self {
+    case .definition(let model): model.vocabularySize
+    case .engine(let engine): engine.vocabularySize
+    }
+  }
+
+  /// The longest sequence the model was made for.
+  public var contextLength: Int {
+    switch self {
+    case .definition(let model): model.contextLength
+    case .engine(let engine): engine.contextLength
+    }
+  }
+
+  var hiddenSize: Int {
+    switch self {
+    case .definition(let model): model.hiddenSize
+    case .engine(let engine): engine.hiddenSize
+    }
+  }
+
+  func head() throws -> any OutputHead {
+    switch self {
+    case .definition(let model): try model.head()
+    case .engine(let engine): EngineHead(engine: engine)
+    }
+  }
+
+  /// The activations after the last block, one tensor [count·length, hidden] a batch; `progress` is
+  /// called with the share done.
+  func hidden(_ batches: [TokenBatch], progress: (Double) throws -> Void) throws -> [Tensor] {
+    switch self {
+    case .definition(let model):
+      return try BlockwiseForward(model: model)(batches) {
+        try progress(Double($0) / Double(model.blockCount))
+      }
+    case .engine(let engine):
+      return try batches.enumerated().map { i, batch in
+        let hidden = try engine.hidden(batch.ids, count: batch.count)
+        try progress(Double(i + 1) / Double(batches.count))
+        return hidden
+      }
+    }
+  }
+}
+
+private struct EngineHead: OutputHead {
+  let engine: Engine
+  func callAsFunction(_ hidden: Tensor) -> Tensor { engine.logits(hidden) }
 }
 
 /// Runs many batches through a model block by block, so that each block is read once for all of
@@ -20,7 +80,7 @@ struct BlockwiseForward {
   let model: any LanguageModel
 
   /// How many rows of activations fit into `bytes`; at least one batch's.
-  static func rowsPerChunk(_ model: any LanguageModel, bytes: Int) -> Int {
+  static func rowsPerChunk(_ model: MeasuredModel, bytes: Int) -> Int {
     max(rowsPerBatch, bytes / (4 * model.hiddenSize))
   }
 

@@ -1,4 +1,4 @@
-public import HalftoneLayers
+import HalftoneLayers
 import HalftoneTensor
 public import HalftoneTokenizers
 
@@ -15,7 +15,7 @@ public enum MultipleChoice {
   /// - Throws: ``EvaluationError`` if a choice does not fit the model's context or a logit is not a
   ///   number; what the model throws.
   public static func evaluate(
-    _ model: any LanguageModel, task: MultipleChoiceTask, tokenizer: any Tokenizer,
+    _ model: MeasuredModel, task: MultipleChoiceTask, tokenizer: any Tokenizer,
     activationBytes: Int = 256 << 20, progress: (Double) throws -> Void = { _ in }
   ) throws -> TaskResult {
     let encoder = ContinuationEncoder(tokenizer)
@@ -43,7 +43,7 @@ public enum MultipleChoice {
 
   /// Σ ln p over the scored tokens of each continuation.
   public static func logProbabilities(
-    _ model: any LanguageModel, _ continuations: [Continuation], activationBytes: Int = 256 << 20,
+    _ model: MeasuredModel, _ continuations: [Continuation], activationBytes: Int = 256 << 20,
     progress: (Double) throws -> Void = { _ in }
   ) throws -> [Double] {
     let head = try model.head()
@@ -51,9 +51,8 @@ public enum MultipleChoice {
     let rows = BlockwiseForward.rowsPerChunk(model, bytes: activationBytes)
     var result = [Double](repeating: 0, count: continuations.count)
     for chunk in chunks(groups, rows: rows) {
-      let share = { (done: Int) in Double(done) / Double(model.blockCount) }
-      let hidden = try BlockwiseForward(model: model)(groups[chunk].map(\.batch)) { done in
-        let groupsDone = Double(chunk.lowerBound) + share(done) * Double(chunk.count)
+      let hidden = try model.hidden(groups[chunk].map(\.batch)) { done in
+        let groupsDone = Double(chunk.lowerBound) + done * Double(chunk.count)
         try progress(groupsDone / Double(groups.count))
       }
       for (group, hidden) in zip(groups[chunk], hidden) {

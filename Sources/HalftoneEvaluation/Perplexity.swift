@@ -46,14 +46,24 @@ public enum Perplexity {
   /// - Throws: ``EvaluationError`` if the text is shorter than one window, if the options or the
   ///   two models do not fit, or if a logit is not a number; what the models throw.
   public static func evaluate(
-    _ model: any LanguageModel, ids: [Int], options: PerplexityOptions,
-    reference: (any LanguageModel)? = nil, progress: (Double) throws -> Void = { _ in }
+    _ model: MeasuredModel, ids: [Int], options: PerplexityOptions,
+    reference: MeasuredModel? = nil, progress: (Double) throws -> Void = { _ in }
   ) throws -> PerplexityResult {
     let windows = try count(ids, options)
     try check(model, reference, options)
     let run = PerplexityRun(
       model: model, reference: reference, ids: ids, context: options.context, windows: windows)
     return try run.result(activationBytes: options.activationBytes, progress: progress)
+  }
+
+  /// The same for the float definition of `model`.
+  public static func evaluate(
+    _ model: any LanguageModel, ids: [Int], options: PerplexityOptions,
+    reference: (any LanguageModel)? = nil, progress: (Double) throws -> Void = { _ in }
+  ) throws -> PerplexityResult {
+    try evaluate(
+      .definition(model), ids: ids, options: options,
+      reference: reference.map { .definition($0) }, progress: progress)
   }
 
   /// Bits per byte: the bits it takes to encode the predicted tokens, by the bytes of the text that
@@ -88,7 +98,7 @@ public enum Perplexity {
   }
 
   private static func check(
-    _ model: any LanguageModel, _ reference: (any LanguageModel)?, _ options: PerplexityOptions
+    _ model: MeasuredModel, _ reference: MeasuredModel?, _ options: PerplexityOptions
   ) throws(EvaluationError) {
     let longest = min(model.contextLength, reference?.contextLength ?? model.contextLength)
     guard options.context <= longest else {

@@ -4,8 +4,8 @@ import HalftoneTensor
 
 /// One measurement: chunks of windows go through all blocks, then through the head slice by slice.
 struct PerplexityRun {
-  let model: any LanguageModel
-  let reference: (any LanguageModel)?
+  let model: MeasuredModel
+  let reference: MeasuredModel?
   let ids: [Int]
   let context: Int
   let windows: Int
@@ -30,15 +30,14 @@ struct PerplexityRun {
     let chunk = max(1, rows / context)
     for start in stride(from: 0, to: windows, by: chunk) {
       let range = start..<min(start + chunk, windows)
-      let steps = Double(model.blockCount + (reference?.blockCount ?? 0))
-      func report(_ done: Int) throws {
-        let share = Double(done) / steps * Double(range.count)
+      func report(_ done: Double) throws {
+        let share = done / Double(streams) * Double(range.count)
         try progress((Double(start) + share) / Double(windows))
       }
       let batches = batches(range)
-      let hidden = try BlockwiseForward(model: model)(batches, progress: report)
+      let hidden = try model.hidden(batches, progress: report)
       let other = try reference.map {
-        try BlockwiseForward(model: $0)(batches) { try report(model.blockCount + $0) }
+        try $0.hidden(batches) { try report(1 + $0) }
       }
       var window = start
       for (i, batch) in batches.enumerated() {

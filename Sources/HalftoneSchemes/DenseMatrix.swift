@@ -9,7 +9,8 @@ public final class DenseMatrix: @unchecked Sendable {
   private let type: halftone_dense_type
   private let elements: Tensor
 
-  /// Packs `weight` [rows, columns] of floats, halves or bfloat16, keeping its type.
+  /// Packs `weight` [rows, columns] of floats, halves or bfloat16, keeping its type; a mapped
+  /// weight's pages are given back.
   public init(_ weight: Tensor) {
     precondition(weight.shape.count == 2, "a matrix of shape \(weight.shape)")
     rows = weight.shape[0]
@@ -29,6 +30,7 @@ public final class DenseMatrix: @unchecked Sendable {
     case .int8, .uint8, .int32:
       preconditionFailure("a dense weight of \(weight.elementType.rawValue)")
     }
+    weight.evict()
   }
 
   private static func pack<Element: FixedWidthInteger>(

@@ -168,7 +168,7 @@ func relative(_ a: Double, _ b: Double) -> Double { abs(a - b) / abs(b) }
     let task = MultipleChoiceTask(
       name: golden.task, items: Array(whole.items.prefix(golden.items)))
     let found = try MultipleChoice.evaluate(
-      bundled.model, task: task, tokenizer: bundled.tokenizer)
+      .definition(bundled.model), task: task, tokenizer: bundled.tokenizer)
     #expect(found.items == golden.items)
     #expect(found.accuracy == golden.accuracy)
     #expect(found.accuracyNormalized == golden.accuracyNormalized)
@@ -185,7 +185,7 @@ func relative(_ a: Double, _ b: Double) -> Double { abs(a - b) / abs(b) }
       }
     }
     let scores = try MultipleChoice.logProbabilities(
-      bundled.model, continuations, activationBytes: 1)
+      .definition(bundled.model), continuations, activationBytes: 1)
     for (a, b) in zip(scores, golden.scores.joined()) { #expect(relative(a, b) < 1e-5) }
   }
 
@@ -212,7 +212,8 @@ func relative(_ a: Double, _ b: Double) -> Double { abs(a - b) / abs(b) }
       bundled.model, ids: ids, options: .init(context: 32), reference: bundled.model)
     let item = MultipleChoiceItem(query: "Once", choices: ["upon", "a time"], gold: 0)
     let answers = try MultipleChoice.evaluate(
-      bundled.model, task: .init(name: "t", items: [item, item]), tokenizer: bundled.tokenizer)
+      .definition(bundled.model), task: .init(name: "t", items: [item, item]),
+      tokenizer: bundled.tokenizer)
     var report = EvaluationReport(model: "m", tasks: [answers], seconds: 1, peakBytes: 2)
     report.add(result, text: "t", context: 32, bitsPerByte: 1)
     let json = try JSONSerialization.jsonObject(with: JSONEncoder().encode(report))

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 import HalftoneEvaluation
-import HalftoneLayers
+import HalftoneInference
 import HalftonePipeline
 import HalftoneTokenizers
 
@@ -41,6 +41,11 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: "Only the first so many windows.")
   var windows: Int?
 
+  @Flag(
+    name: .customLong("float"),
+    help: "Run a quantized model's definition in floats instead of the kernels.")
+  var runsDefinition = false
+
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var common: CommonOptions
 
@@ -57,8 +62,9 @@ struct EvaluateCommand: ParsableCommand {
     let opened = try OpenedModel(path: model)
     let tokenizer = try opened.tokenizer()
     var report = EvaluationReport(model: model, seconds: 0, peakBytes: 0)
-    if let text { try measure(text, opened, tokenizer, &report) }
-    for file in task { report.tasks.append(try answer(file, opened, tokenizer)) }
+    let measured = try measured(opened)
+    if let text { try measure(text, measured, tokenizer, &report) }
+    for file in task { report.tasks.append(try answer(file, measured, tokenizer)) }
     report.seconds = (ContinuousClock().now - start) / .seconds(1)
     report.peakBytes = ProcessMemory.peakBytes
     if common.json {
@@ -68,17 +74,22 @@ struct EvaluateCommand: ParsableCommand {
     }
   }
 
+  private func measured(_ opened: OpenedModel) throws -> MeasuredModel {
+    guard !runsDefinition, opened.isQuantized else { return .definition(opened.model) }
+    return .engine(try Engine(opened.model))
+  }
+
   private func measure(
-    _ file: String, _ opened: OpenedModel, _ tokenizer: any Tokenizer,
+    _ file: String, _ measured: MeasuredModel, _ tokenizer: any Tokenizer,
     _ report: inout EvaluationReport
   ) throws {
     let ids = tokenizer.encode(try TextFile.read(file))
     let options = PerplexityOptions(context: context, windows: windows)
-    let other = try reference.map { try OpenedModel(path: $0).model }
+    let other = try reference.map { try self.measured(OpenedModel(path: $0)) }
     let progress = common.progress
     defer { progress.clear() }
     let result = try Perplexity.evaluate(
-      opened.model, ids: ids, options: options, reference: other
+      measured, ids: ids, options: options, reference: other
     ) { progress.update("perplexity", $0) }
     report.add(
       result, text: file, context: context,
@@ -87,14 +98,14 @@ struct EvaluateCommand: ParsableCommand {
   }
 
   private func answer(
-    _ file: String, _ opened: OpenedModel, _ tokenizer: any Tokenizer
+    _ file: String, _ measured: MeasuredModel, _ tokenizer: any Tokenizer
   ) throws -> TaskResult {
     let name = URL(fileURLWithPath: file).deletingPathExtension().lastPathComponent
     let lines = Data(try TextFile.read(file).utf8)
     let task = try MultipleChoiceTask(name: name, jsonLines: lines)
     let progress = common.progress
     defer { progress.clear() }
-    return try MultipleChoice.evaluate(opened.model, task: task, tokenizer: tokenizer) {
+    return try MultipleChoice.evaluate(measured, task: task, tokenizer: tokenizer) {
       progress.update(name, $0)
     }
   }

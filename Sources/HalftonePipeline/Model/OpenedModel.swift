@@ -45,6 +45,12 @@ public struct OpenedModel: Sendable {
     Data(store.config.serialized().utf8)
   }
 
+  /// Whether any linear layer is stored in codes.
+  public var isQuantized: Bool {
+    let names = Set(store.names)
+    return names.contains { $0.hasSuffix(".weight_packed") || $0.hasSuffix(".weight_scale") }
+  }
+
   /// The layers and sizes of the model, from the shapes alone.
   ///
   /// - Throws: ``PipelineError`` if it is quantized already.

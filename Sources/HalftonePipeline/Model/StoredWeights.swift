@@ -19,8 +19,14 @@ struct StoredWeights: WeightSource {
 
   func linearWeight(_ module: String) throws -> LinearWeight {
     switch try store.linearWeight(module) {
-    case .dense(let tensor): .dense(tensor)
-    case .quantized(let tensor): .quantized(tensor)
+    case .dense(let tensor): return .dense(tensor)
+    case .quantized(let tensor):
+      // Codes and scales are copies; the pages they came from are not needed again.
+      for part in ["weight", "weight_packed", "weight_scale", "weight_zero_point"]
+      where store.contains("\(module).\(part)") {
+        store.evict("\(module).\(part)")
+      }
+      return .quantized(tensor)
     }
   }
 

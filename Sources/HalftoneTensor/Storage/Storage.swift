@@ -36,9 +36,22 @@ final class Storage: @unchecked Sendable {
     owner = .mapped(file)
   }
 
+  /// Tells the system that the pages of a mapped file will not be needed again soon.
+  func evict() {
+    guard case .mapped(let file) = owner, let start = file.bytes.baseAddress else { return }
+    let offset = UnsafeRawPointer(base) - start
+    file.evict(offset..<offset + byteCount)
+  }
+
   deinit {
     if case .allocated = owner { BlockCache.shared.give(base, byteCount) }
   }
+}
+
+/// The memory behind all tensors.
+public enum TensorMemory {
+  /// Gives the blocks that are kept for reuse back to the system.
+  public static func releaseUnused() { BlockCache.shared.empty() }
 }
 
 /// Freed blocks by size, up to a bounded total; a full cache is emptied, lest sizes that are no longer
@@ -64,7 +77,25 @@ private final class BlockCache: Sendable {
       }
       if let cached { return cached }
     }
-    return .allocate(byteCount: size, alignment: 64)
+    return fresh(size)
+  }
+
+  /// Large blocks ask for large pages: reading them is then not held up by address translation.
+  private func fresh(_ size: Int) -> UnsafeMutableRawPointer {
+    let largePage = 1 << 21
+    guard size >= 2 * largePage else { return .allocate(byteCount: size, alignment: 64) }
+    let block = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: largePage)
+    #if os(Linux)
+    madvise(block, size / largePage * largePage, MADV_HUGEPAGE)
+    #endif
+    return block
+  }
+
+  func empty() {
+    state.withLock { state in
+      for block in state.free.values.joined() { block.deallocate() }
+      (state.free, state.total) = ([:], 0)
+    }
   }
 
   func give(_ block: UnsafeMutableRawPointer, _ byteCount: Int) {

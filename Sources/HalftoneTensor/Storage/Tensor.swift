@@ -84,6 +84,9 @@ public struct Tensor: @unchecked Sendable {
     }
   }
 
+  /// Tells the system that elements in a mapped file will not be needed again soon.
+  public func evict() { storage.evict() }
+
   /// The elements of a float tensor, in row-major order.
   public func withElements<R>(_ body: (UnsafeBufferPointer<Float>) throws -> R) rethrows -> R {
     precondition(elementType == .float32, "elements of a \(elementType.rawValue) tensor as Float")

@@ -1,0 +1,124 @@
+import CHalftoneKernels
+import HalftoneLayers
+import HalftoneTensor
+
+/// The grid on which a layer's inputs are rounded to integers.
+enum InputGrid: Hashable, Sendable {
+  /// A symmetric grid of eight bits for each run of so many columns of a row.
+  case groups(Int)
+  /// A grid for each row.
+  case token(bits: Int, symmetric: Bool)
+  /// One grid for all rows.
+  case fixed(scale: Float, zero: Float, low: Float, high: Float)
+
+  init(_ quantizer: InputQuantizer) {
+    switch quantizer {
+    case .perToken(let bits, let symmetric): self = .token(bits: bits, symmetric: symmetric)
+    case .fixed(let step, let zero, let low, let high, _):
+      self = .fixed(scale: step.scalar, zero: zero, low: low, high: high)
+    }
+  }
+
+  /// Whether codes may stand for numbers shifted by a zero point.
+  var hasZeros: Bool {
+    switch self {
+    case .groups: false
+    case .token(_, let symmetric): !symmetric
+    case .fixed(_, let zero, _, _): zero != 0
+    }
+  }
+
+  /// The grid of one row; not for groups, which have several.
+  func grid(_ row: UnsafeBufferPointer<Float>) -> UniformGrid {
+    switch self {
+    case .groups: preconditionFailure("groups have a grid each")
+    case .token(let bits, let symmetric):
+      let range = Kernels.extrema(row)
+      return UniformGrid(
+        covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric)
+    case .fixed(let scale, let zero, let low, let high):
+      return UniformGrid(scale: scale, zero: zero, low: low, high: high)
+    }
+  }
+}
+
+/// What a layer's product takes.
+enum InputForm: Hashable, Sendable {
+  case floats
+  /// Floats rounded to a grid, for products without an integer kernel.
+  case rounded(InputGrid)
+  /// Integer codes.
+  case codes(InputGrid)
+}
+
+/// The rows of one activation matrix in one form.
+final class FormRows {
+  let form: InputForm
+  private(set) var inputs = halftone_inputs()
+  private let floats = Scratch<Float>()
+  private let codes = Scratch<Int8>()
+  private let scales = Scratch<Float>()
+  private let sums = Scratch<Int32>()
+  private let zeros = Scratch<Float>()
+
+  init(_ form: InputForm) { self.form = form }
+
+  /// Floats of the rows, for forms that have them.
+  var floatRows: UnsafePointer<Float> { UnsafePointer(floats.base) }
+
+  /// Makes room for `rows` rows of `columns` elements.
+  func reserve(rows: Int, columns: Int) {
+    switch form {
+    case .floats: break
+    case .rounded: floats.reserve(rows * columns)
+    case .codes(let grid):
+      inputs.rows = rows
+      inputs.columns = columns
+      inputs.stride = (columns + 31) / 32 * 32
+      inputs.group = columns
+      if case .groups(let group) = grid { inputs.group = min(group, inputs.stride) }
+      let groups = (columns + inputs.group - 1) / inputs.group
+      inputs.codes = UnsafePointer(codes.reserve(rows * inputs.stride))
+      inputs.scales = UnsafePointer(scales.reserve(rows * groups))
+      inputs.sums = UnsafePointer(sums.reserve(rows * inputs.stride / 16))
+      inputs.zeros = grid.hasZeros ? UnsafePointer(zeros.reserve(rows)) : nil
+    }
+  }
+
+  /// Writes row `row` from the floats at `x`.
+  func encode(_ x: UnsafePointer<Float>, row: Int, columns: Int) {
+    let elements = UnsafeBufferPointer(start: x, count: columns)
+    switch form {
+    case .floats: break
+    case .rounded(.groups): preconditionFailure("groups are for integer products")
+    case .rounded(let grid):
+      Kernels.roundTrip(
+        elements, grid.grid(elements),
+        UnsafeMutableBufferPointer(start: floats.base + row * columns, count: columns))
+    case .codes(let grid): encode(elements, row: row, on: grid)
+    }
+  }
+
+  private func encode(_ x: UnsafeBufferPointer<Float>, row: Int, on grid: InputGrid) {
+    guard let from = x.baseAddress else { return }
+    let stride = inputs.stride
+    let rowCodes = codes.base + row * stride
+    let rowSums = sums.base + row * stride / 16
+    if case .groups = grid {
+      let groups = (x.count + inputs.group - 1) / inputs.group
+      return ProductKernels.set.quantize_inputs(
+        from, x.count, inputs.group, rowCodes, stride, scales.base + row * groups, rowSums)
+    }
+    let rowGrid = grid.grid(x)
+    Kernels.quantize(x, rowGrid, UnsafeMutableBufferPointer(start: rowCodes, count: x.count))
+    (rowCodes + x.count).update(repeating: 0, count: stride - x.count)
+    ProductKernels.set.sum_codes(rowCodes, stride, rowSums)
+    scales.base[row] = rowGrid.scale
+    zeros.base[grid.hasZeros ? row : 0] = rowGrid.zero
+  }
+}
+
+/// The kernels of this machine.
+enum ProductKernels {
+  nonisolated(unsafe) static let set = halftone_products_best().pointee
+}
