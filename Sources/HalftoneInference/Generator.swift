@@ -1,63 +1,33 @@
 public import HalftoneLayers
-import HalftoneTensor
 
-/// What to generate.
-public struct GenerationOptions: Sendable, Equatable {
-  /// The most tokens to add to the prompt.
-  public var tokens: Int
-  public var sampling: SamplingOptions
-  /// Tokens that end the text and are not part of it; nil for those the model names.
-  public var stop: Set<Int>?
-
-  public init(tokens: Int, sampling: SamplingOptions = .greedy, stop: Set<Int>? = nil) {
-    self.tokens = tokens
-    self.sampling = sampling
-    self.stop = stop
-  }
-}
-
-/// What was generated, and how fast.
-public struct Generation: Sendable {
-  /// Why generation ended.
-  public enum Finish: String, Sendable, Codable {
-    case endOfText
-    case tokenLimit
-  }
-
-  /// The new tokens, without the prompt and without the one that ended the text.
-  public let ids: [Int]
-  public let finish: Finish
-  public let promptCount: Int
-  /// Until the logits after the prompt were there.
-  public let prefillSeconds: Double
-  /// From then on.
-  public let decodeSeconds: Double
-  /// The tokens that were run through the model one at a time.
-  public let decodedCount: Int
-}
-
-/// A model held in memory as floats, which continues token sequences.
+/// A model held in memory, which continues token sequences.
 public struct Generator: Sendable {
-  private let model: any LanguageModel
-  private let blocks: [any TransformerBlock]
-  private let head: any OutputHead
+  public let engine: Engine
   /// The most positions that prompt and new tokens may take together.
   public let capacity: Int
-  /// Prompts run in pieces of this many tokens, which bounds the memory of the attention scores.
-  private static let prefillLength = 512
+  /// Prompts run in pieces of this many tokens, which bounds the memory of a step.
+  static let prefillLength = 512
 
-  /// Reads all blocks of `model`; `capacity` is the most positions of one sequence, nil for the
+  /// Reads all weights of `model`; `capacity` is the most positions of one sequence, nil for the
   /// model's context length.
   ///
-  /// - Throws: ``GenerationError`` if the capacity is not positive; what the model throws.
+  /// - Throws: ``GenerationError`` if the capacity is not 1 to the context length; what the model
+  ///   throws.
   public init(_ model: any LanguageModel, capacity: Int? = nil) throws {
-    if let capacity, capacity < 1 {
-      throw GenerationError("a capacity of \(capacity) positions must be at least 1")
+    try self.init(Engine(model), capacity: capacity)
+  }
+
+  /// A generator on an engine that may serve others too.
+  ///
+  /// - Throws: ``GenerationError`` if the capacity is not 1 to the context length.
+  public init(_ engine: Engine, capacity: Int? = nil) throws(GenerationError) {
+    let capacity = capacity ?? engine.contextLength
+    guard (1...engine.contextLength).contains(capacity) else {
+      throw GenerationError(
+        "a capacity of \(capacity) positions; the model has room for 1 to \(engine.contextLength)")
     }
-    self.model = model
-    self.capacity = capacity ?? model.contextLength
-    blocks = try (0..<model.blockCount).map { try model.block($0).densified() }
-    head = try model.head()
+    self.engine = engine
+    self.capacity = capacity
   }
 
   /// Continues `prompt`; `onToken` is called with each new token as it is chosen and may throw to
@@ -68,66 +38,65 @@ public struct Generator: Sendable {
   public func generate(
     _ prompt: [Int], _ options: GenerationOptions, onToken: (Int) throws -> Void = { _ in }
   ) throws -> Generation {
-    try check(prompt, options)
-    let stop = options.stop ?? Set(model.endOfTextIds)
-    var sampler = try Sampler(options.sampling)
+    let results = try generate([prompt], options) { _, id in try onToken(id) }
+    return results[0]
+  }
+
+  /// Continues all `prompts` together, prompt i drawing with the seed `options.sampling.seed` + i;
+  /// `onToken` is called with the index of the prompt and its new token.
+  ///
+  /// - Throws: as for one prompt, before anything is run.
+  public func generate(
+    _ prompts: [[Int]], _ options: GenerationOptions,
+    onToken: (Int, Int) throws -> Void = { _, _ in }
+  ) throws -> [Generation] {
+    try run(prompts, options) { index, id in
+      try onToken(index, id)
+      return true
+    }
+  }
+
+  /// Continues `prompts`; a sequence ends where `onToken` answers false.
+  func run(
+    _ prompts: [[Int]], _ options: GenerationOptions, onToken: (Int, Int) throws -> Bool
+  ) throws -> [Generation] {
+    var active = try prompts.indices.map { index in
+      var options = options
+      options.sampling.seed &+= UInt64(index)
+      return try ActiveSequence(engine, prompts[index], options, capacity: capacity)
+    }
     let clock = ContinuousClock()
     let start = clock.now
-    // The last new token is not run through the model, so it needs no place.
-    let cache = KeyValueCache(capacity: prompt.count + max(0, options.tokens - 1))
-    var logits = try prefill(prompt, cache)
-    let prefilled = clock.now
-    var ids: [Int] = []
-    var finish = Generation.Finish.tokenLimit
-    while ids.count < options.tokens {
-      let id = try sampler.next(logits)
-      if stop.contains(id) {
-        finish = .endOfText
-        break
+    var times = prompts.map { _ in (prefilled: start, end: start) }
+    while true {
+      let step = Step(active, prefill: Self.prefillLength)
+      guard !step.parts.isEmpty else { break }
+      let logits = try engine.run(
+        step.parts.map { EngineInput(active[$0.index].sequence, active[$0.index].chunk($0.count)) })
+      let now = clock.now
+      for (row, (index, count)) in zip(logits, step.parts) {
+        if active[index].ids.isEmpty { times[index].prefilled = now }
+        if let id = try active[index].accept(row, after: count), try !onToken(index, id) {
+          active[index].stop()
+        }
+        times[index].end = clock.now
       }
-      ids.append(id)
-      try onToken(id)
-      if ids.count < options.tokens { logits = try run([id], cache) }
     }
-    return Generation(
-      ids: ids, finish: finish, promptCount: prompt.count,
-      prefillSeconds: start.duration(to: prefilled) / .seconds(1),
-      decodeSeconds: prefilled.duration(to: clock.now) / .seconds(1),
-      decodedCount: cache.count - prompt.count)
-  }
-
-  private func check(_ prompt: [Int], _ options: GenerationOptions) throws(GenerationError) {
-    guard !prompt.isEmpty else {
-      throw GenerationError("the prompt has no tokens; give at least one")
-    }
-    guard options.tokens >= 0 else {
-      throw GenerationError("\(options.tokens) tokens to generate must be at least 0")
-    }
-    let room = capacity - prompt.count
-    guard options.tokens <= room else {
-      throw GenerationError(
-        "a prompt of \(prompt.count) tokens and \(options.tokens) more do not fit the \(capacity) "
-          + "positions of the model; "
-          + (room > 0 ? "ask for at most \(room) tokens" : "shorten the prompt"))
+    return zip(active, times).map { active, time in
+      Generation(
+        active, prefill: start.duration(to: time.prefilled),
+        decode: time.prefilled.duration(to: time.end))
     }
   }
+}
 
-  private func prefill(_ prompt: [Int], _ cache: KeyValueCache) throws -> [Float] {
-    var logits: [Float] = []
-    for start in stride(from: 0, to: prompt.count, by: Self.prefillLength) {
-      let end = min(start + Self.prefillLength, prompt.count)
-      logits = try run(Array(prompt[start..<end]), cache)
-    }
-    return logits
-  }
-
-  /// Runs `ids` after what the cache holds; the logits after the last of them.
-  private func run(_ ids: [Int], _ cache: KeyValueCache) throws -> [Float] {
-    try cache.reserve(ids.count)
-    var context = model.context(batch: 1, length: ids.count, start: cache.count)
-    context.cache = cache
-    var hidden = try model.embed(ids)
-    for block in blocks { hidden = block(hidden, context) }
-    return head(hidden.view(ids.count - 1..<ids.count)).values
+extension Generation {
+  init(_ active: ActiveSequence, prefill: Duration, decode: Duration) {
+    ids = active.ids
+    finish = active.finish ?? .tokenLimit
+    promptCount = active.promptCount
+    prefillSeconds = prefill / .seconds(1)
+    decodeSeconds = decode / .seconds(1)
+    decodedCount = max(0, active.sequence.count - active.promptCount)
   }
 }

@@ -1,83 +1,114 @@
 import Foundation
 import HalftoneTensor
 
-/// How the next token is chosen from its logits.
-public struct SamplingOptions: Sendable, Equatable {
-  /// Logits are divided by it before the softmax; 0 takes the largest logit always.
-  public var temperature: Double
-  /// Only the k likeliest tokens are drawn from; nil for all.
-  public var topK: Int?
-  /// Only the likeliest tokens that together reach this probability are drawn from; nil for all.
-  public var topP: Double?
-  public var seed: UInt64
-
-  public init(temperature: Double = 0, topK: Int? = nil, topP: Double? = nil, seed: UInt64 = 0) {
-    self.temperature = temperature
-    self.topK = topK
-    self.topP = topP
-    self.seed = seed
-  }
-
-  /// The largest logit always.
-  public static let greedy = SamplingOptions()
-
-  /// - Throws: ``GenerationError`` naming the option that makes no sense.
-  func validate() throws(GenerationError) {
-    guard temperature >= 0, temperature.isFinite else {
-      throw GenerationError("temperature \(temperature) must be a number from 0 on")
-    }
-    if let topK, topK < 1 { throw GenerationError("top-k \(topK) must be at least 1") }
-    if let topP, !(topP > 0 && topP <= 1) {
-      throw GenerationError("top-p \(topP) must be above 0 and at most 1")
-    }
-  }
-}
-
 /// Draws tokens; the same options give the same tokens for the same logits.
 public struct Sampler: Sendable {
   private let options: SamplingOptions
   private var generator: SeededGenerator
+  private var recent: RecentTokens
 
+  /// A sampler for what follows `prompt`, which only the repetition penalty looks at.
+  ///
   /// - Throws: ``GenerationError`` if an option makes no sense.
-  public init(_ options: SamplingOptions) throws(GenerationError) {
+  public init(_ options: SamplingOptions, after prompt: [Int] = []) throws(GenerationError) {
     try options.validate()
     self.options = options
     generator = SeededGenerator(seed: options.seed)
+    recent = RecentTokens(window: options.repetitionWindow)
+    guard options.repetitionPenalty != 1 else { return }
+    for id in prompt { recent.append(id) }
   }
 
   /// The next token for one row of logits.
   ///
   /// - Throws: ``GenerationError`` if a logit is not a number or all are −∞.
   public mutating func next(_ logits: [Float]) throws(GenerationError) -> Int {
-    guard let largest = logits.max(), largest.isFinite, !logits.contains(where: \.isNaN) else {
+    guard options.repetitionPenalty != 1 else { return try choose(logits) }
+    let id = try choose(penalized(logits))
+    recent.append(id)
+    return id
+  }
+
+  private func penalized(_ logits: [Float]) -> [Float] {
+    var logits = logits
+    let penalty = Float(options.repetitionPenalty)
+    for id in recent.ids where logits.indices.contains(id) {
+      logits[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty
+    }
+    return logits
+  }
+
+  private mutating func choose(_ logits: [Float]) throws(GenerationError) -> Int {
+    let largest = logits.withUnsafeBufferPointer { Kernels.extrema($0).maximum }
+    guard largest.isFinite else {
       throw GenerationError(
         "the model's logits are not finite; its weights are damaged or a layer overflowed")
     }
     guard options.temperature > 0 else { return logits.firstIndex(of: largest) ?? 0 }
-    let candidates = kept(
-      logits.enumerated().map { id, logit in
-        (id, exp((Double(logit) - Double(largest)) / options.temperature))
-      })
-    return draw(candidates)
+    return draw(candidates(logits, largest))
   }
 
-  /// The candidates that top-k and then top-p leave; weights need not add up to 1.
-  private func kept(_ all: [(id: Int, weight: Double)]) -> [(id: Int, weight: Double)] {
-    guard options.topK != nil || options.topP != nil else { return all }
-    // Equal weights in the order of ids, so that the choice is defined.
-    let sorted = all.sorted { $0.weight != $1.weight ? $0.weight > $1.weight : $0.id < $1.id }
-    let likeliest = sorted.prefix(options.topK ?? sorted.count)
-    guard let topP = options.topP else { return Array(likeliest) }
-    let needed = topP * likeliest.reduce(0) { $0 + $1.weight }
+  // MARK: - Drawing
+
+  private struct Weighted {
+    let id: Int
+    /// The probability divided by that of the likeliest token.
+    let weight: Double
+  }
+
+  /// e^((logit − largest) / temperature); 0 where it would not change a sum of 2²⁰ of them.
+  private func weight(_ logit: Float, _ largest: Float) -> Double {
+    let exponent = (Double(logit) - Double(largest)) / options.temperature
+    return exponent > -50 ? Double(exp(Float(exponent))) : 0
+  }
+
+  /// The tokens to draw from.
+  private func candidates(_ logits: [Float], _ largest: Float) -> [Weighted] {
+    func weighted(_ ids: some Sequence<Int>) -> [Weighted] {
+      ids.map { Weighted(id: $0, weight: weight(logits[$0], largest)) }
+    }
+    let kept: [Weighted]
+    if let topK = options.topK {
+      let likeliest = weighted(LargestLogits.ids(topK, of: logits))
+      kept = nucleus(likeliest, of: likeliest.reduce(0) { $0 + $1.weight }) ?? likeliest
+    } else if let topP = options.topP, topP < 1 {
+      kept = nucleus(of: logits, largest, weighted)
+    } else if let minP = options.minP, minP > 0 {
+      let threshold = Double(largest) + options.temperature * log(minP)
+      kept = weighted(logits.indices.filter { Double(logits[$0]) >= threshold - 1e-3 })
+    } else {
+      return weighted(logits.indices)
+    }
+    guard let minP = options.minP else { return kept }
+    return kept.filter { $0.weight >= minP }
+  }
+
+  /// As many of the likeliest tokens as reach top-p, without sorting the others.
+  private func nucleus(
+    of logits: [Float], _ largest: Float, _ weighted: ([Int]) -> [Weighted]
+  ) -> [Weighted] {
+    let total = logits.reduce(0) { $0 + weight($1, largest) }
+    var count = min(256, logits.count)
+    while true {
+      let likeliest = weighted(LargestLogits.ids(count, of: logits))
+      if let found = nucleus(likeliest, of: total) { return found }
+      guard count < logits.count else { return likeliest }
+      count = min(count * 8, logits.count)
+    }
+  }
+
+  /// The first of `sorted` that together reach top-p of `total`; nil if all together do not.
+  private func nucleus(_ sorted: [Weighted], of total: Double) -> [Weighted]? {
+    guard let topP = options.topP else { return sorted }
     var sum = 0.0
-    let count = likeliest.prefix { candidate in
-      defer { sum += candidate.weight }
-      return sum < needed
-    }.count
-    return Array(likeliest.prefix(max(1, count)))
+    for (index, candidate) in sorted.enumerated() {
+      sum += candidate.weight
+      if sum >= topP * total { return Array(sorted[...index]) }
+    }
+    return nil
   }
 
-  private mutating func draw(_ candidates: [(id: Int, weight: Double)]) -> Int {
+  private mutating func draw(_ candidates: [Weighted]) -> Int {
     let total = candidates.reduce(0) { $0 + $1.weight }
     var remaining = Double(generator.next() >> 11) * 0x1p-53 * total
     for candidate in candidates {
@@ -85,5 +116,25 @@ public struct Sampler: Sendable {
       if remaining < 0 { return candidate.id }
     }
     return candidates.last(where: { $0.weight > 0 })?.id ?? 0
+  }
+}
+
+/// The tokens of a sliding window.
+private struct RecentTokens: Sendable {
+  let window: Int?
+  private var history: [Int] = []
+  private var counts: [Int: Int] = [:]
+
+  init(window: Int?) { self.window = window }
+
+  var ids: some Sequence<Int> { counts.keys }
+
+  mutating func append(_ id: Int) {
+    history.append(id)
+    counts[id, default: 0] += 1
+    guard let window, history.count > window else { return }
+    let leaving = history[history.count - 1 - window]
+    let left = counts[leaving, default: 0] - 1
+    counts[leaving] = left > 0 ? left : nil
   }
 }

@@ -100,55 +100,48 @@ import Testing
       try generator.generate([1, 2], .init(tokens: 15))
     }
     #expect(error?.description.contains("at most 14 tokens") == true)
-    #expect(throws: GenerationError.self) { try generator.generate([], .init(tokens: 1)) }
-    #expect(throws: ModelError.self) { try generator.generate([512], .init(tokens: 1)) }
-  }
-}
-
-@Suite struct SamplerTests {
-  /// ln of these probabilities.
-  static let logits: [Float] = [0.1, 0.4, 0.2, 0.3].map { logf($0) }
-
-  func shares(_ options: SamplingOptions, count: Int = 20_000) throws -> [Double] {
-    var sampler = try Sampler(options)
-    var counts = [0.0, 0, 0, 0]
-    for _ in 0..<count { counts[try sampler.next(Self.logits)] += 1 }
-    return counts.map { $0 / Double(count) }
-  }
-
-  /// Five standard deviations of a share over 20,000 draws.
-  func agree(_ found: [Double], _ expected: [Double]) -> Bool {
-    zip(found, expected).allSatisfy { abs($0 - $1) <= 5 * ($1 * (1 - $1) / 20_000).squareRoot() }
-  }
-
-  @Test func `tokens are drawn with the probabilities of the softmax`() throws {
-    #expect(agree(try shares(.init(temperature: 1, seed: 3)), [0.1, 0.4, 0.2, 0.3]))
-    // At temperature ½ probabilities are squared: 1, 16, 4, 9 of 30.
-    let squared = [1.0, 16, 4, 9].map { $0 / 30 }
-    #expect(agree(try shares(.init(temperature: 0.5, seed: 3)), squared))
-  }
-
-  @Test func `top-k and top-p keep the likeliest`() throws {
-    #expect(
-      agree(try shares(.init(temperature: 1, topK: 2, seed: 3)), [0, 4.0 / 7, 0, 3.0 / 7]))
-    #expect(
-      agree(try shares(.init(temperature: 1, topP: 0.75, seed: 3)), [0, 4.0 / 9, 2.0 / 9, 1.0 / 3]))
-    #expect(try shares(.init(temperature: 1, topP: 0.01, seed: 3), count: 50) == [0, 1, 0, 0])
-    #expect(try shares(.greedy, count: 3) == [0, 1, 0, 0])
-  }
-
-  @Test func `options and logits that make no sense are refused`() {
-    for options: SamplingOptions in [
-      .init(temperature: -1), .init(temperature: .nan), .init(topK: 0), .init(topP: 0),
-      .init(topP: 1.5), .init(topP: .nan),
-    ] {
-      #expect(throws: GenerationError.self) { try Sampler(options) }
-    }
-    for logits: [Float] in [[], [1, .nan], [.infinity, 1], [-.infinity, -.infinity]] {
+    #expect(throws: GenerationError.self) { try generator.generate([Int](), .init(tokens: 1)) }
+    #expect(throws: GenerationError.self) { try generator.generate([1], .init(tokens: -1)) }
+    for capacity in [0, 513] {
       #expect(throws: GenerationError.self) {
-        var sampler = try Sampler(.greedy)
-        _ = try sampler.next(logits)
+        try Generator(generator.engine, capacity: capacity)
       }
     }
+    #expect(throws: ModelError.self) { try generator.generate([512], .init(tokens: 1)) }
+  }
+
+  @Test func `several prompts give what each gives alone`() throws {
+    let generator = try Generator(Self.model("stories260k"))
+    let long = (0..<300).map { 3 + $0 * 37 % 500 }
+    let prompts = [[1, 403], long, [1], long + long.prefix(150), [1, 407, 261]]
+    for temperature in [0, 0.8] {
+      let options = GenerationOptions(
+        tokens: 20, sampling: .init(temperature: temperature, seed: 9))
+      var streamed = prompts.map { _ in [Int]() }
+      let together = try generator.generate(prompts, options) { streamed[$0].append($1) }
+      for (index, prompt) in prompts.enumerated() {
+        var alone = options
+        alone.sampling.seed += UInt64(index)
+        let expected = try generator.generate(prompt, alone)
+        #expect(together[index].ids == expected.ids)
+        #expect(together[index].finish == expected.finish)
+        #expect(together[index].decodedCount == expected.decodedCount)
+        #expect(streamed[index] == expected.ids)
+      }
+    }
+  }
+
+  @Test func `a prompt longer than a piece is the prompt in one piece`() throws {
+    // The model's context is one piece long, so its pieces are made here as the generator does.
+    let engine = try Engine(Self.model("stories260k"))
+    let ids = (0..<200).map { 3 + $0 * 37 % 500 }
+    let whole = try engine.sequence(capacity: 200)
+    let expected = try engine.run([EngineInput(whole, ids)])[0]
+    let cut = try engine.sequence(capacity: 200)
+    _ = try engine.run([EngineInput(cut, Array(ids[..<128]))])
+    let found = try engine.run([EngineInput(cut, Array(ids[128...]))])[0]
+    let largest = expected.reduce(0) { max($0, abs($1)) }
+    #expect(zip(expected, found).allSatisfy { abs($0 - $1) < 1e-4 * largest })
+    #expect(cut.count == 200)
   }
 }

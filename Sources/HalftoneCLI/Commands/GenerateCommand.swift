@@ -1,8 +1,6 @@
 import ArgumentParser
 import HalftoneInference
-import HalftoneLayers
 import HalftonePipeline
-import HalftoneTokenizers
 
 struct GenerateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -12,6 +10,7 @@ struct GenerateCommand: ParsableCommand {
       Examples:
         halftone generate models/tiny --prompt "Once upon a time" --tokens 100
         halftone generate tiny-w4 --prompt "Once" --temperature 0.8 --seed 7 --json
+        halftone generate models/tiny --prompt "Once" --stop "The end" --repetition-penalty 1.1
       """)
 
   @Argument(help: "A Hugging Face directory, quantized or not, or a llama2.c .bin file.")
@@ -23,18 +22,13 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: "The most tokens to add.")
   var tokens = 128
 
-  @Option(help: "0 takes the likeliest token always; 1 draws from the model's own distribution.")
-  var temperature = 0.0
+  @Option(help: "The most positions of prompt and new tokens. Default: the model's context.")
+  var context: Int?
 
-  @Option(help: "Draw from so many likeliest tokens only.")
-  var topK: Int?
+  @Option(help: "End before this text; may be given several times.")
+  var stop: [String] = []
 
-  @Option(help: "Draw from the likeliest tokens that reach this probability only.")
-  var topP: Double?
-
-  @Option(help: "The seed of the draws.")
-  var seed: UInt64 = 0
-
+  @OptionGroup var sampling: SamplingArguments
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var common: CommonOptions
 
@@ -61,25 +55,19 @@ struct GenerateCommand: ParsableCommand {
   func run() throws {
     threads.apply()
     let opened = try OpenedModel(path: model)
-    let tokenizer = try opened.tokenizer()
-    let ids = tokenizer.encode(prompt)
-    let generator = try Generator(opened.model)
-    let options = GenerationOptions(
-      tokens: tokens,
-      sampling: SamplingOptions(temperature: temperature, topK: topK, topP: topP, seed: seed))
-    var decoder = StreamingDecoder(tokenizer, after: ids)
-    var text = ""
+    let generator = try TextGenerator(
+      opened.model, tokenizer: opened.tokenizer(), capacity: context)
     if !common.json { StandardOutput.write(prompt) }
-    let result = try generator.generate(ids, options) { id in
-      let piece = decoder.append(id)
-      text += piece
+    let output = try generator.generate(
+      prompt, GenerationOptions(tokens: tokens, sampling: sampling.options), stop: stop
+    ) { piece in
       if !common.json { StandardOutput.write(piece) }
     }
-    let rest = decoder.finish()
-    guard common.json else { return StandardOutput.line(rest) }
+    guard common.json else { return StandardOutput.line("") }
+    let result = output.generation
     try StandardOutput.json(
       Document(
-        model: model, prompt: prompt, text: text + rest, ids: result.ids,
+        model: model, prompt: prompt, text: output.text, ids: result.ids,
         finish: result.finish.rawValue, promptTokens: result.promptCount,
         prefillSeconds: result.prefillSeconds, decodeSeconds: result.decodeSeconds,
         tokensPerSecond: Double(result.decodedCount) / max(result.decodeSeconds, 1e-9)))
