@@ -16,7 +16,7 @@ struct ActiveSequence {
   ///   ``check(_:_:capacity:)``.
   init(
     _ engine: Engine, _ prompt: [Int], _ options: GenerationOptions, capacity: Int
-  ) throws(GenerationError) {
+  ) throws {
     try Self.check(prompt, options, capacity: capacity)
     // The last new token is not run through the model, so it needs no place.
     sequence = try engine.sequence(capacity: prompt.count + max(0, options.tokens - 1))

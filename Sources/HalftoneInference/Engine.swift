@@ -5,11 +5,13 @@ public import HalftoneTensor
 
 /// How a model is held in memory and run.
 public struct EngineOptions: Sendable, Equatable {
-  /// How inputs reach weights that were quantized without rounding the inputs.
+  /// How inputs reach quantized weights whose checkpoint does not say how to round them.
   public enum Inputs: String, Sendable, CaseIterable {
-    /// As they are: the quantized model's own arithmetic.
+    /// As int8 for the block formats of GGUF, which were made for that; as float otherwise.
+    case auto
+    /// As they are.
     case float
-    /// Rounded to eight bits in groups of 256 columns: several times faster on long prompts.
+    /// Rounded to eight bits, a scale for each 256 columns: several times faster on long prompts.
     case int8
   }
 
@@ -17,7 +19,7 @@ public struct EngineOptions: Sendable, Equatable {
   /// How keys and values of earlier positions are stored.
   public var cache: CacheType
 
-  public init(inputs: Inputs = .float, cache: CacheType = .f16) {
+  public init(inputs: Inputs = .auto, cache: CacheType = .f16) {
     self.inputs = inputs
     self.cache = cache
   }

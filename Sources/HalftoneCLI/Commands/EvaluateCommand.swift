@@ -46,6 +46,7 @@ struct EvaluateCommand: ParsableCommand {
     help: "Run a quantized model's definition in floats instead of the kernels.")
   var runsDefinition = false
 
+  @OptionGroup var engine: EngineArguments
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var common: CommonOptions
 
@@ -76,7 +77,7 @@ struct EvaluateCommand: ParsableCommand {
 
   private func measured(_ opened: OpenedModel) throws -> MeasuredModel {
     guard !runsDefinition, opened.isQuantized else { return .definition(opened.model) }
-    return .engine(try Engine(opened.model))
+    return .engine(try Engine(opened.model, options: engine.options))
   }
 
   private func measure(

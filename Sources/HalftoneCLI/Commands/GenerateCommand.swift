@@ -29,6 +29,7 @@ struct GenerateCommand: ParsableCommand {
   var stop: [String] = []
 
   @OptionGroup var sampling: SamplingArguments
+  @OptionGroup var engine: EngineArguments
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var common: CommonOptions
 
@@ -56,7 +57,8 @@ struct GenerateCommand: ParsableCommand {
     threads.apply()
     let opened = try OpenedModel(path: model)
     let generator = try TextGenerator(
-      opened.model, tokenizer: opened.tokenizer(), capacity: context)
+      Generator(Engine(opened.model, options: engine.options), capacity: context),
+      tokenizer: opened.tokenizer())
     if !common.json { StandardOutput.write(prompt) }
     let output = try generator.generate(
       prompt, GenerationOptions(tokens: tokens, sampling: sampling.options), stop: stop
