@@ -28,27 +28,28 @@ INLINE ints pair_sums(const int32_t *a) {
                                  31);
 }
 
-// Adds the sums of the units of each segment; whole spans of one segment, or of groups of 16 or 32,
-// are what is common.
-INLINE void segment_sums(const int32_t *units, const span_plan *plan, int32_t sums[span_units]) {
+// The sums of the inputs' codes in each segment, and what its dots start from: -zero times the sum.
+typedef struct {
+  int32_t sums[span_units], dots[span_units];
+} segment_starts;
+
+// Spans of one segment, and whole ones of groups of 16 or 32, are what is common. Vectors are not
+// read back from smaller stores, which would stall.
+INLINE void start_segments(const int32_t *units, const span_plan *plan, int32_t zero,
+                           segment_starts *out) {
   if (plan->count == 1 && plan->units[0] == span_units) {
-    sums[0] = __builtin_reduce_add(load_ints(units) + load_ints(units + 16));
+    out->sums[0] = __builtin_reduce_add(load_ints(units) + load_ints(units + 16));
+    out->dots[0] = -zero * out->sums[0];
   } else if (plan->pairs) {
-    store_ints(pair_sums(units), sums);
-  } else if (plan->count == span_units) {
-    memcpy(sums, units, span_units * sizeof *sums);
+    ints sums = pair_sums(units);
+    store_ints(sums, out->sums);
+    store_ints(-zero * sums, out->dots);
   } else {
     for (size_t k = 0; k < plan->count; ++k) {
-      int32_t sum = 0;
-      for (size_t i = 0; i < plan->units[k]; ++i) sum += *units++;
-      sums[k] = sum;
+      int32_t sum = *units++;
+      for (size_t i = 1; i < plan->units[k]; ++i) sum += *units++;
+      out->sums[k] = sum;
+      out->dots[k] = -zero * sum;
     }
   }
-}
-
-// What the dots of each segment start from: -zero times its sum.
-INLINE void opening_dots(const int32_t sums[span_units], int32_t zero, size_t count,
-                         int32_t dots[span_units]) {
-  store_ints(-zero * load_ints(sums), dots);
-  if (count > 16) store_ints(-zero * load_ints(sums + 16), dots + 16);
 }

@@ -55,8 +55,9 @@ static void unpack_span(const halftone_matrix *w, size_t panel, size_t panels, s
 INLINE void tile_steps(const bytes64 (*codes)[TILE_PANELS], size_t steps, const int8_t *x,
                        size_t stride, const int wide, const size_t rows, const size_t panels,
                        ints dots[TILE_LONG][TILE_PANELS]) {
-  for (; steps > 0; steps -= 4, codes += 4, x += 16)
-    EACH(s, 4) {
+  const size_t UN = rows > 6 ? 1 : 4;
+  for (; steps > 0; steps -= UN, codes += UN, x += 4 * UN)
+    EACH(s, UN) {
       bytes64 weights[TILE_PANELS];
       EACH(p, panels) weights[p] = codes[s][p];
       EACH(r, rows) {
@@ -82,7 +83,7 @@ INLINE void close_inputs(const tile_task *t, size_t k, const size_t rows, const 
   }
 }
 
-INLINE void close_segment(const tile_task *t, size_t k, const int32_t (*sums)[span_units],
+INLINE void close_segment(const tile_task *t, size_t k, const segment_starts *starts,
                           const size_t rows, const size_t panels,
                           ints dots[TILE_LONG][TILE_PANELS],
                           lanes inner[TILE_LONG][TILE_PANELS]) {
@@ -95,16 +96,14 @@ INLINE void close_segment(const tile_task *t, size_t k, const int32_t (*sums)[sp
   if (t->w->minima)
     EACH(p, panels)
       EACH(r, rows)
-        inner[r][p] = fused(splat((float)sums[r][k]), scratch->minima[k][p], inner[r][p]);
+        inner[r][p] = fused(splat((float)starts[r].sums[k]), scratch->minima[k][p], inner[r][p]);
   if (scratch->plan.closes[k]) close_inputs(t, k, rows, panels, inner);
 }
 
-INLINE void tile_sums(const tile_task *t, const size_t rows, int32_t sums[][span_units],
-                      int32_t openings[][span_units]) {
+INLINE void start_tile(const tile_task *t, const size_t rows, segment_starts *starts) {
   for (size_t r = 0; r < rows; ++r) {
     size_t at = (t->row + r) * t->x->stride + t->start;
-    segment_sums(t->x->sums + at / unit_columns, &t->scratch->plan, sums[r]);
-    opening_dots(sums[r], t->zero, t->scratch->plan.count, openings[r]);
+    start_segments(t->x->sums + at / unit_columns, &t->scratch->plan, t->zero, &starts[r]);
   }
 }
 
@@ -117,8 +116,8 @@ INLINE void tile(const tile_task *t, const int resident, const int wide, const s
   const bytes64(*codes)[TILE_PANELS] = (const bytes64(*)[TILE_PANELS])scratch->codes;
   lanes(*memory)[TILE_PANELS] = &scratch->inner[t->place];
   lanes inner[TILE_LONG][TILE_PANELS];
-  int32_t sums[TILE_LONG][span_units], openings[TILE_LONG][span_units];
-  tile_sums(t, rows, sums, openings);
+  segment_starts starts[TILE_LONG];
+  start_tile(t, rows, starts);
   if (resident)
     EACH(r, rows)
       EACH(p, panels) inner[r][p] = memory[r][p];
@@ -126,11 +125,11 @@ INLINE void tile(const tile_task *t, const int resident, const int wide, const s
     ints dots[TILE_LONG][TILE_PANELS];
     size_t steps = scratch->plan.units[k] * (size_t)4;
     EACH(r, rows)
-      EACH(p, panels) dots[r][p] = (ints)openings[r][k];
+      EACH(p, panels) dots[r][p] = (ints)starts[r].dots[k];
     tile_steps(codes, steps, x, t->x->stride, wide, rows, panels, dots);
     codes += steps;
     x += 4 * steps;
-    close_segment(t, k, (const int32_t(*)[span_units])sums, rows, panels, dots,
+    close_segment(t, k, starts, rows, panels, dots,
                   resident ? inner : memory);
   }
   if (resident)

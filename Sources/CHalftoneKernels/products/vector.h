@@ -21,7 +21,7 @@ typedef struct {
   const uint8_t *codes;
   const int8_t *x[vector_rows];
   lanes scales[span_units], minima[span_units];
-  int32_t sums[vector_rows][span_units], openings[vector_rows][span_units];
+  segment_starts starts[vector_rows];
 } vector_span;
 
 // Even and odd steps have their own sums, which halves the chain of additions.
@@ -43,7 +43,7 @@ INLINE void add_steps(const bytes64 *steps, size_t count, const int8_t *const *x
 
 INLINE void open_dots(const vector_span *s, size_t k, const size_t rows,
                       two_sums *dots) {
-  EACH(r, rows) dots[r] = (two_sums){(ints)s->openings[r][k], 0};
+  EACH(r, rows) dots[r] = (two_sums){(ints)s->starts[r].dots[k], 0};
 }
 
 // Scales the dots of segment k and adds them.
@@ -52,7 +52,7 @@ INLINE void close_dots(const vector_task *t, const vector_span *s, size_t k, con
   EACH(r, rows) {
     lanes dot = __builtin_convertvector(dots[r].even + dots[r].odd, lanes);
     inner[r] = fused(dot, s->scales[k], inner[r]);
-    if (t->w->minima) inner[r] = fused(splat((float)s->sums[r][k]), s->minima[k], inner[r]);
+    if (t->w->minima) inner[r] = fused(splat((float)s->starts[r].sums[k]), s->minima[k], inner[r]);
   }
   if (!s->plan.closes[k]) return;
   size_t groups = group_count(t->x->group, t->w->columns);
@@ -113,8 +113,7 @@ static void open_span(const vector_task *t, size_t panel, size_t start, size_t r
   for (size_t r = 0; r < rows; ++r) {
     size_t at = (t->row + r) * t->x->stride + start;
     s->x[r] = t->x->codes + at;
-    segment_sums(t->x->sums + at / unit_columns, &s->plan, s->sums[r]);
-    opening_dots(s->sums[r], t->zero, s->plan.count, s->openings[r]);
+    start_segments(t->x->sums + at / unit_columns, &s->plan, t->zero, &s->starts[r]);
   }
 }
 
