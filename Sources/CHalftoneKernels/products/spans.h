@@ -28,6 +28,9 @@ typedef struct {
 // A loop over registers: `n` is a constant, and nothing must stay in memory.
 #define EACH(i, n) _Pragma("clang loop unroll(full)") for (size_t i = 0; i < (n); ++i)
 
+// Loads after this are not moved before it, where they would fill registers too early.
+#define KEEP_LOADS_HERE __asm__ volatile("" ::: "memory")
+
 INLINE size_t smaller_size(size_t a, size_t b) { return a < b ? a : b; }
 
 INLINE size_t panel_bytes(const halftone_matrix *w) {

@@ -3,7 +3,7 @@
 // whose sums stay in registers.
 
 // The most rows for which sums are kept between spans.
-enum { chunk_rows = 384 };
+enum { chunk_rows = 516 };
 
 typedef struct {
   bytes64 codes[span_steps][TILE_PANELS];
@@ -21,6 +21,8 @@ typedef struct {
   size_t start;  // the span's first column
   size_t row, place;
   int32_t zero;
+  const uint8_t *next[TILE_PANELS];  // codes to be fetched meanwhile
+  size_t lines;                      // cache lines of each, for each tile
 } tile_task;
 
 INLINE void unpack_panel(const uint8_t *codes, size_t blocks, const code_kind kind, bytes64 table,
@@ -49,18 +51,22 @@ static void unpack_span(const halftone_matrix *w, size_t panel, size_t panels, s
   }
 }
 
-// Adds `steps` steps to the dots.
+// Adds `steps` steps, a multiple of four, to the dots.
 INLINE void tile_steps(const bytes64 (*codes)[TILE_PANELS], size_t steps, const int8_t *x,
                        size_t stride, const int wide, const size_t rows, const size_t panels,
                        ints dots[TILE_LONG][TILE_PANELS]) {
-  for (size_t s = 0; s < steps; ++s, x += 4) {
-    bytes64 weights[TILE_PANELS];
-    EACH(p, panels) weights[p] = codes[s][p];
-    EACH(r, rows) {
-      spread input = spread_of(x + r * stride);
-      EACH(p, panels) dots[r][p] = dot4(dots[r][p], weights[p], input, wide);
+  const size_t UN = rows > 6 ? 1 : 4;
+  for (; steps > 0; steps -= UN, codes += UN, x += 4 * UN)
+    EACH(s, UN) {
+      bytes64 weights[TILE_PANELS];
+      EACH(p, panels) weights[p] = codes[s][p];
+      EACH(r, rows) {
+        spread input = spread_of(x + r * stride + 4 * s);
+        EACH(p, panels) dots[r][p] = dot4(dots[r][p], weights[p], input, wide);
+      }
+      EACH(r, rows) EACH(p, panels) FINISH(dots[r][p]);
+      KEEP_LOADS_HERE;
     }
-  }
 }
 
 // The end of a group of inputs: the inner sums are scaled and added to the total.
@@ -77,7 +83,7 @@ INLINE void close_inputs(const tile_task *t, size_t k, const size_t rows, const 
   }
 }
 
-INLINE void close_segment(const tile_task *t, size_t k, const int32_t (*sums)[span_units],
+INLINE void close_segment(const tile_task *t, size_t k, const segment_starts *starts,
                           const size_t rows, const size_t panels,
                           ints dots[TILE_LONG][TILE_PANELS],
                           lanes inner[TILE_LONG][TILE_PANELS]) {
@@ -90,18 +96,14 @@ INLINE void close_segment(const tile_task *t, size_t k, const int32_t (*sums)[sp
   if (t->w->minima)
     EACH(p, panels)
       EACH(r, rows)
-        inner[r][p] = fused(splat((float)sums[r][k]), scratch->minima[k][p], inner[r][p]);
+        inner[r][p] = fused(splat((float)starts[r].sums[k]), scratch->minima[k][p], inner[r][p]);
   if (scratch->plan.closes[k]) close_inputs(t, k, rows, panels, inner);
 }
 
-INLINE void tile_sums(const tile_task *t, const size_t rows, int32_t sums[][span_units]) {
-  if (!t->zero && !t->w->minima) {
-    memset(sums, 0, rows * sizeof *sums);
-    return;
-  }
-  EACH(r, rows) {
+INLINE void start_tile(const tile_task *t, const size_t rows, segment_starts *starts) {
+  for (size_t r = 0; r < rows; ++r) {
     size_t at = (t->row + r) * t->x->stride + t->start;
-    segment_sums(t->x->sums + at / unit_columns, &t->scratch->plan, sums[r]);
+    start_segments(t->x->sums + at / unit_columns, &t->scratch->plan, t->zero, &starts[r]);
   }
 }
 
@@ -114,8 +116,8 @@ INLINE void tile(const tile_task *t, const int resident, const int wide, const s
   const bytes64(*codes)[TILE_PANELS] = (const bytes64(*)[TILE_PANELS])scratch->codes;
   lanes(*memory)[TILE_PANELS] = &scratch->inner[t->place];
   lanes inner[TILE_LONG][TILE_PANELS];
-  int32_t sums[TILE_LONG][span_units];
-  tile_sums(t, rows, sums);
+  segment_starts starts[TILE_LONG];
+  start_tile(t, rows, starts);
   if (resident)
     EACH(r, rows)
       EACH(p, panels) inner[r][p] = memory[r][p];
@@ -123,11 +125,11 @@ INLINE void tile(const tile_task *t, const int resident, const int wide, const s
     ints dots[TILE_LONG][TILE_PANELS];
     size_t steps = scratch->plan.units[k] * (size_t)4;
     EACH(r, rows)
-      EACH(p, panels) dots[r][p] = (ints)(-t->zero * sums[r][k]);
+      EACH(p, panels) dots[r][p] = (ints)starts[r].dots[k];
     tile_steps(codes, steps, x, t->x->stride, wide, rows, panels, dots);
     codes += steps;
     x += 4 * steps;
-    close_segment(t, k, (const int32_t(*)[span_units])sums, rows, panels, dots,
+    close_segment(t, k, starts, rows, panels, dots,
                   resident ? inner : memory);
   }
   if (resident)
@@ -135,11 +137,20 @@ INLINE void tile(const tile_task *t, const int resident, const int wide, const s
       EACH(p, panels) memory[r][p] = inner[r][p];
 }
 
+INLINE void prefetch_next(tile_task *t, const size_t panels) {
+  for (size_t i = 0; i < t->lines; ++i)
+    EACH(p, panels) __builtin_prefetch(t->next[p] + i * step_bytes);
+  EACH(p, panels) t->next[p] += t->lines * step_bytes;
+}
+
 // All rows of a chunk over one span, `most` rows at a time.
 INLINE void run_tiles(tile_task t, size_t rows, const int resident, const int wide,
                       const size_t most, const size_t panels) {
-  for (; rows >= most; rows -= most, t.row += most, t.place += most)
+  t.lines = (span_columns / block_columns * (size_t)t.w->bits * most + rows - 1) / rows;
+  for (; rows >= most; rows -= most, t.row += most, t.place += most) {
+    prefetch_next(&t, panels);
     tile(&t, resident, wide, most, panels);
+  }
   for (; rows >= TILE_REST; rows -= TILE_REST, t.row += TILE_REST, t.place += TILE_REST)
     tile(&t, resident, wide, TILE_REST, panels);
   for (; rows > 0; --rows, ++t.row, ++t.place) tile(&t, resident, wide, 1, panels);
@@ -164,6 +175,17 @@ static void KERNEL(run_wide)(tile_task t, size_t rows, size_t panels) {
 #define run_wide run_narrow
 #endif
 
+// The codes after those of the span: of the same panels, else of the next ones.
+static void next_span(tile_task *t, size_t panel, size_t panels) {
+  size_t column = t->start + span_columns;
+  if (column >= t->w->columns) {
+    column = 0;
+    panel += panels;
+  }
+  const uint8_t *codes = t->w->codes + column / block_columns * step_bytes * (size_t)t->w->bits;
+  for (size_t p = 0; p < panels; ++p) t->next[p] = codes + (panel + p) * panel_bytes(t->w);
+}
+
 // `rows` <= chunk_rows rows from `row` on over `panels` panels.
 static void KERNEL(product_chunk)(const halftone_inputs *x, const halftone_matrix *w, size_t row,
                                   size_t rows, size_t panel, size_t panels, float *out,
@@ -171,15 +193,20 @@ static void KERNEL(product_chunk)(const halftone_inputs *x, const halftone_matri
   tile_scratch scratch;
   memset(scratch.inner, 0, rows * sizeof scratch.inner[0]);
   memset(scratch.total, 0, rows * sizeof scratch.total[0]);
-  tile_task t = {x, w, &scratch, 0, row, 0, zero_of(w)};
+  tile_task t = {.x = x, .w = w, .scratch = &scratch, .row = row, .zero = zero_of(w)};
   for (; t.start < w->columns; t.start += span_columns) {
     unpack_span(w, panel, panels, t.start, x->group, &scratch);
+    next_span(&t, panel, panels);
     if (w->table || w->bits == 8) KERNEL(run_wide)(t, rows, panels);
     else KERNEL(run_narrow)(t, rows, panels);
   }
-  for (size_t r = 0; r < rows; ++r)
+  for (size_t r = 0; r < rows; ++r) {
+    if (r + 16 < rows)
+      for (size_t p = 0; p < panels; ++p)
+        __builtin_prefetch(out + (row + r + 16) * out_stride + (panel + p) * panel_rows, 1);
     for (size_t p = 0; p < panels; ++p)
       store_panel(x, w, row + r, panel + p, scratch.total[r][p], out, out_stride);
+  }
 }
 
 static void KERNEL(product)(const halftone_inputs *x, const halftone_matrix *w, size_t first,

@@ -21,7 +21,7 @@ typedef struct {
   const uint8_t *codes;
   const int8_t *x[vector_rows];
   lanes scales[span_units], minima[span_units];
-  int32_t sums[vector_rows][span_units];
+  segment_starts starts[vector_rows];
 } vector_span;
 
 // Even and odd steps have their own sums, which halves the chain of additions.
@@ -41,9 +41,9 @@ INLINE void add_steps(const bytes64 *steps, size_t count, const int8_t *const *x
   }
 }
 
-INLINE void open_dots(const vector_task *t, const vector_span *s, size_t k, const size_t rows,
+INLINE void open_dots(const vector_span *s, size_t k, const size_t rows,
                       two_sums *dots) {
-  EACH(r, rows) dots[r] = (two_sums){(ints)(-t->zero * s->sums[r][k]), 0};
+  EACH(r, rows) dots[r] = (two_sums){(ints)s->starts[r].dots[k], 0};
 }
 
 // Scales the dots of segment k and adds them.
@@ -52,7 +52,7 @@ INLINE void close_dots(const vector_task *t, const vector_span *s, size_t k, con
   EACH(r, rows) {
     lanes dot = __builtin_convertvector(dots[r].even + dots[r].odd, lanes);
     inner[r] = fused(dot, s->scales[k], inner[r]);
-    if (t->w->minima) inner[r] = fused(splat((float)s->sums[r][k]), s->minima[k], inner[r]);
+    if (t->w->minima) inner[r] = fused(splat((float)s->starts[r].sums[k]), s->minima[k], inner[r]);
   }
   if (!s->plan.closes[k]) return;
   size_t groups = group_count(t->x->group, t->w->columns);
@@ -70,7 +70,7 @@ INLINE void vector_segments(const vector_task *t, const vector_span *s, const co
   size_t column = 0;
   for (size_t k = 0; k < s->plan.count; ++k) {
     two_sums dots[vector_rows];
-    open_dots(t, s, k, rows, dots);
+    open_dots(s, k, rows, dots);
     for (size_t units = 0; units < s->plan.units[k]; units += 2, column += block_columns) {
       bytes64 steps[block_steps];
       for (int i = 0; i < kind.bits; ++i)
@@ -94,11 +94,11 @@ INLINE void vector_halves(const vector_task *t, const vector_span *s, const code
       __builtin_prefetch(codes + prefetch_distance + i * step_bytes);
     decode_weights(codes, kind, t->table, steps);
     codes += step_bytes * kind.bits;
-    open_dots(t, s, k, rows, dots);
+    open_dots(s, k, rows, dots);
     add_steps(steps, 4, s->x, k * unit_columns, is_wide(kind), rows, dots);
     close_dots(t, s, k, rows, dots, inner, total);
     if (++k == s->plan.count) break;
-    open_dots(t, s, k, rows, dots);
+    open_dots(s, k, rows, dots);
     add_steps(steps + 4, 4, s->x, k * unit_columns, is_wide(kind), rows, dots);
     close_dots(t, s, k, rows, dots, inner, total);
   }
@@ -113,8 +113,7 @@ static void open_span(const vector_task *t, size_t panel, size_t start, size_t r
   for (size_t r = 0; r < rows; ++r) {
     size_t at = (t->row + r) * t->x->stride + start;
     s->x[r] = t->x->codes + at;
-    if (t->zero || t->w->minima) segment_sums(t->x->sums + at / unit_columns, &s->plan, s->sums[r]);
-    else memset(s->sums[r], 0, sizeof s->sums[r]);
+    start_segments(t->x->sums + at / unit_columns, &s->plan, t->zero, &s->starts[r]);
   }
 }
 
