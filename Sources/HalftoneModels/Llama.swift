@@ -122,7 +122,7 @@ public struct LlamaModel: LanguageModel {
   }
 
   public func head() throws -> any OutputHead {
-    let weight = try headShape.map { try weights.weight($0).dense() } ?? embedding.table.float()
+    let weight = try headShape.map { try weights.weight($0).dense() } ?? embedding.weight.dense()
     return LlamaHead(norm: try norm("model.norm", hiddenSize), weight: weight)
   }
 

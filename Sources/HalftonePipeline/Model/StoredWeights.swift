@@ -21,6 +21,7 @@ struct StoredWeights: WeightSource {
     switch try store.linearWeight(module) {
     case .dense(let tensor): .dense(tensor)
     case .quantized(let tensor): .quantized(tensor)
+    case .blocks(let matrix): .blocks(matrix)
     }
   }
 
