@@ -41,6 +41,7 @@ public protocol WeightStore: Sendable {
 public enum StoredWeight: Sendable {
   case dense(Tensor)
   case quantized(QuantizedTensor)
+  case blocks(BlockMatrix)
 }
 
 /// How the inputs of a stored layer are quantized when it runs.

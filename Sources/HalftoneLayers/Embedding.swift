@@ -1,21 +1,39 @@
+import HalftoneSchemes
 public import HalftoneTensor
 
 /// A table of one row per word, of which only the rows asked for are converted to floats.
 public struct Embedding: Sendable {
+<<<<<<< HEAD
   /// [words, width], in its stored type.
   public let table: Tensor
   /// The table as a head's weight.
   public var weight: LinearWeight { .dense(table) }
+=======
+  /// [words, width]: dense in its stored type, or blocks.
+  public let weight: LinearWeight
+>>>>>>> e48bded3a28d65455c093db82d656ada299c6ed0
 
-  /// A quantized table is dequantized here, once.
+  /// A table of codes is dequantized here, once; blocks are kept as they are.
   public init(weight: LinearWeight) {
-    if case .dense(let stored) = weight { table = stored } else { table = weight.dense() }
+    if case .quantized(let tensor) = weight {
+      self.weight = .dense(tensor.dequantized())
+    } else {
+      self.weight = weight
+    }
   }
 
   /// The rows of `ids`, each of which must be below the number of words: [ids.count, width].
   public func callAsFunction(_ ids: [Int]) -> Tensor {
-    let words = table.shape[0]
+    let words = weight.shape[0]
     precondition(ids.allSatisfy { (0..<words).contains($0) }, "an id outside 0..<\(words)")
+    return switch weight {
+    case .dense(let table): Self.rows(ids, of: table)
+    case .blocks(let table): table.rows(ids)
+    case .quantized(let table): Self.rows(ids, of: table.dequantized())
+    }
+  }
+
+  private static func rows(_ ids: [Int], of table: Tensor) -> Tensor {
     let width = table.columns
     let stride = width * table.elementType.byteCount
     let rows = Tensor(shape: [ids.count, width], elementType: table.elementType) { out in

@@ -5,11 +5,14 @@ public import HalftoneTensor
 public enum LinearWeight: Sendable {
   case dense(Tensor)
   case quantized(QuantizedTensor)
+  /// As a GGUF file holds it.
+  case blocks(BlockMatrix)
 
   public var shape: [Int] {
     switch self {
     case .dense(let tensor): tensor.shape
     case .quantized(let tensor): tensor.shape
+    case .blocks(let matrix): matrix.shape
     }
   }
 
@@ -18,6 +21,7 @@ public enum LinearWeight: Sendable {
     switch self {
     case .dense(let tensor): tensor.float()
     case .quantized(let tensor): tensor.dequantized()
+    case .blocks(let matrix): matrix.dequantized()
     }
   }
 }

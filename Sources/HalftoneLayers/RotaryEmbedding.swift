@@ -9,6 +9,8 @@ public enum RotaryScaling: Sendable, Equatable {
   /// Llama 3.1: wavelengths above `original/low` are divided, those below `original/high` kept, and
   /// those between blended.
   case llama3(factor: Double, low: Double, high: Double, original: Double)
+  /// Each frequency divided by a number of its own.
+  case divisors([Double])
 }
 
 /// The angles of rotary position embedding (Su et al., 2021): position · θ^(−2i/d).
@@ -19,15 +21,17 @@ public struct RotaryEmbedding: Sendable, Equatable {
   /// The angles for heads of the even width `headWidth` with base `theta`.
   public init(headWidth: Int, theta: Double, scaling: RotaryScaling = .none) {
     precondition(headWidth > 0 && headWidth % 2 == 0 && theta > 0)
+    if case .divisors(let all) = scaling { precondition(all.count == headWidth / 2) }
     frequencies = (0..<headWidth / 2).map { i in
-      Float(Self.scaled(pow(theta, -2 * Double(i) / Double(headWidth)), scaling))
+      Float(Self.scaled(pow(theta, -2 * Double(i) / Double(headWidth)), i, scaling))
     }
   }
 
-  private static func scaled(_ frequency: Double, _ scaling: RotaryScaling) -> Double {
+  private static func scaled(_ frequency: Double, _ i: Int, _ scaling: RotaryScaling) -> Double {
     switch scaling {
     case .none: return frequency
     case .linear(let factor): return frequency / factor
+    case .divisors(let divisors): return frequency / divisors[i]
     case .llama3(let factor, let low, let high, let original):
       let turns = original * frequency / (2 * .pi)
       // Turns in the original length: at most `low` is divided, at least `high` is kept.

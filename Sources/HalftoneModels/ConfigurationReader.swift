@@ -91,6 +91,20 @@ struct ConfigurationReader {
     return result
   }
 
+  /// A list of finite numbers above zero; empty if missing.
+  func positives(_ key: String) throws(ModelError) -> [Double] {
+    guard let value = value(key) else { return [] }
+    guard case .array(let items) = value else { throw mismatch(key, value, "a list of numbers") }
+    var result: [Double] = []
+    for item in items {
+      guard case .number(let number) = item, number > 0, number.isFinite else {
+        throw mismatch(key, value, "a list of positive numbers")
+      }
+      result.append(number)
+    }
+    return result
+  }
+
   func object(_ key: String) throws(ModelError) -> ConfigurationReader? {
     guard let value = value(key) else { return nil }
     guard case .object(let members) = value else { throw mismatch(key, value, "an object") }

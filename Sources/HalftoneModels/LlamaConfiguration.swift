@@ -60,6 +60,9 @@ public struct LlamaConfiguration: Sendable, Equatable {
     feedForwardBias = family == .llama && lateBias
     headNorms = family == .qwen3
     (theta, scaling) = try Self.rotary(json, contextLength)
+    if case .divisors(let all) = scaling, all.count != headWidth / 2 {
+      throw ModelError("config.json: \(all.count) divisors for \(headWidth / 2) rotary angles")
+    }
     windows = try Self.windows(json, family, blockCount)
     endOfTextIds = try json.ids("eos_token_id")
     try check(activation: try json.string("hidden_act") ?? "silu")
@@ -139,6 +142,7 @@ extension LlamaConfiguration {
     switch try rope.string("rope_type") ?? oldType ?? "default" {
     case "default": return .none
     case "linear": return .linear(factor: try need("factor"))
+    case "divisors": return .divisors(try rope.positives("divisors"))
     case "llama3":
       let (low, high) = (try need("low_freq_factor"), try need("high_freq_factor"))
       guard low < high else {

@@ -19,6 +19,19 @@ struct AddedToken: Sendable {
   }
 }
 
+extension AddedToken {
+  /// A token found wherever its spelling occurs.
+  init(id: Int32, content: [UInt8], isSpecial: Bool) {
+    self.id = id
+    self.content = content
+    self.isSpecial = isSpecial
+    isSingleWord = false
+    stripsLeft = false
+    stripsRight = false
+    isNormalized = false
+  }
+}
+
 /// Finds added tokens, leftmost first and the longest of those that start together.
 struct AddedTokenMatcher: Sendable {
   /// A part of a text: an added token, or text between two of them.

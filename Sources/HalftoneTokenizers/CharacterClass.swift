@@ -46,6 +46,16 @@ struct CharacterClasses: Sendable {
 }
 
 extension Unicode.Scalar {
+  /// Whether `\p{P}` matches.
+  var isPunctuation: Bool {
+    switch properties.generalCategory {
+    case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation,
+      .initialPunctuation, .finalPunctuation, .otherPunctuation:
+      return true
+    default: return false
+    }
+  }
+
   /// Whether `\w` matches: alphabetic, mark, decimal digit, connector or joiner.
   var isWordCharacter: Bool {
     if properties.isAlphabetic || properties.isJoinControl { return true }

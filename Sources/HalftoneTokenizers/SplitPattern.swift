@@ -1,6 +1,6 @@
 /// The regular expressions that byte-level tokenizers split text with, as hand-written scanners.
 ///
-/// All three end in the same way: a run of spaces before a word leaves its last space to the word.
+/// Those for words end in the same way: a run of spaces before a word leaves its last space to it.
 enum SplitPattern: Sendable {
   /// GPT-2: contractions, words, numbers and symbols, each with at most one space before.
   case gpt2
@@ -8,6 +8,22 @@ enum SplitPattern: Sendable {
   /// Llama 3 (`digits` = 3) and Qwen 2 (`digits` = 1): any one symbol may precede a word, numbers
   /// are cut after `digits`, and line ends stay with the symbols or spaces before them.
   case llama3(digits: Int)
+
+  /// Mistral's Tekken and GPT-4o: as Llama 3, but words are also cut where lower case turns to
+  /// upper case, slashes stay with the symbols before them, and contractions end words or are none.
+  ///
+  /// As llama.cpp has it: case is that of ASCII, and other letters are of both cases.
+  case cased(digits: Int, contractions: Bool)
+
+  /// Runs of punctuation and what lies between: `[\p{P}$+<=>^~|]+`.
+  case punctuation
+
+  /// Runs of numbers, `\p{N}+`, or one number at a time, `\p{N}`, and what lies between.
+  case numbers
+  case singleDigits
+
+  /// Three ASCII digits at a time and what lies between: `[0-9][0-9][0-9]`.
+  case digitTriples
 
   static let gpt2Text =
     #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
@@ -35,6 +51,13 @@ enum SplitPattern: Sendable {
       switch self {
       case .gpt2: index = scanner.gpt2(index)
       case .llama3(let digits): index = scanner.llama3(index, digits: digits)
+      case .cased(let digits, let contractions):
+        index = scanner.cased(index, digits: digits, contractions: contractions)
+      case .punctuation: index = scanner.run(index, of: scanner.punctuation)
+      case .numbers: index = scanner.run(index, of: scanner.number)
+      case .singleDigits:
+        index = scanner.number(index) ?? scanner.run(index, of: scanner.number)
+      case .digitTriples: index = scanner.triple(index) ?? scanner.gap(index, to: scanner.triple)
       }
       ends.append(index)
     }
@@ -58,6 +81,78 @@ private struct PatternScanner {
       return classes.runEnd(next, bytes, start + 1, end)
     }
     return spaces(start)
+  }
+
+  /// Letters cut by case: `X?U*L+|X?U+L*`, where X is no letter, number or line end, U a letter
+  /// outside of a-z and L one outside of A-Z.
+  func cased(_ start: Int, digits: Int, contractions: Bool) -> Int {
+    guard let (first, length) = classify(start) else { return end }
+    switch first {
+    case .number: return number(start, digits: digits)
+    case .letter: return word(start, contractions: contractions)
+    case .space, .other: break
+    }
+    if !isLineEnd(start), let (next, _) = classify(start + length) {
+      if next == .letter { return word(start + length, contractions: contractions) }
+      if next == .other, bytes[start] == 0x20 { return symbols(start + length, slashes: true) }
+    }
+    return first == .other ? symbols(start, slashes: true) : lines(start) ?? spaces(start)
+  }
+
+  private func word(_ start: Int, contractions: Bool) -> Int {
+    var index = start
+    // After the last letter that is of both cases, where a word in capitals may end.
+    var lastOfBoth: Int?
+    while let (found, length) = classify(index), found == .letter, !isASCII(index, 0x61...0x7A) {
+      index += length
+      if length > 1 { lastOfBoth = index }
+    }
+    let capitals = index
+    while let (found, length) = classify(index), found == .letter, !isASCII(index, 0x41...0x5A) {
+      index += length
+    }
+    let last = index > capitals ? index : lastOfBoth ?? capitals
+    guard contractions, last < end else { return last }
+    return contraction(last, ignoringCase: true) ?? last
+  }
+
+  private func isASCII(_ index: Int, _ range: ClosedRange<UInt8>) -> Bool {
+    range.contains(bytes[index])
+  }
+
+  /// The run that starts here of what `one` finds, or of what it does not.
+  func run(_ start: Int, of one: (Int) -> Int?) -> Int {
+    guard var index = one(start) else { return gap(start, to: one) }
+    while index < end, let next = one(index) { index = next }
+    return index
+  }
+
+  /// Where `one` next finds something.
+  func gap(_ start: Int, to one: (Int) -> Int?) -> Int {
+    var index = start
+    while index < end, one(index) == nil, let (_, length) = classify(index) { index += length }
+    return index
+  }
+
+  /// The end of a number, or nil.
+  func number(_ start: Int) -> Int? {
+    classify(start).flatMap { $0.0 == .number ? start + $0.1 : nil }
+  }
+
+  /// The end of a character of `[\p{P}$+<=>^~|]`, or nil.
+  func punctuation(_ start: Int) -> Int? {
+    guard start < end else { return nil }
+    let decoded = DecodedScalar(in: bytes, at: start)
+    guard let scalar = Unicode.Scalar(decoded.value) else { return nil }
+    let isSign = scalar.isASCII && "$+<=>^~|".unicodeScalars.contains(scalar)
+    return isSign || scalar.isPunctuation ? start + decoded.length : nil
+  }
+
+  /// The end of three ASCII digits, or nil.
+  func triple(_ start: Int) -> Int? {
+    guard start + 3 <= end, bytes[start..<start + 3].allSatisfy({ (0x30...0x39).contains($0) })
+    else { return nil }
+    return start + 3
   }
 
   func llama3(_ start: Int, digits: Int) -> Int {
@@ -89,10 +184,10 @@ private struct PatternScanner {
     return index
   }
 
-  /// Symbols and the line ends after them: `[^\s\p{L}\p{N}]+[\r\n]*`.
-  private func symbols(_ start: Int) -> Int {
+  /// Symbols and the line ends after them: `[^\s\p{L}\p{N}]+[\r\n]*`, or `[\r\n/]*`.
+  private func symbols(_ start: Int, slashes: Bool = false) -> Int {
     var index = classes.runEnd(.other, bytes, start, end)
-    while isLineEnd(index) { index += 1 }
+    while isLineEnd(index) || slashes && index < end && bytes[index] == 0x2F { index += 1 }
     return index
   }
 

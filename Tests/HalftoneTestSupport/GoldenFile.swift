@@ -49,6 +49,14 @@ public struct GoldenFile {
     }
   }
 
+  public func bytes(_ name: String) throws -> [UInt8] {
+    let (type, _, data) = try entry(name)
+    guard type == "U8" else { throw GoldenError(description: "\(name) is \(type)") }
+    return Array(data)
+  }
+
+  public func shape(_ name: String) throws -> [Int] { try entry(name).shape }
+
   private func entry(_ name: String) throws -> (type: String, shape: [Int], data: Data) {
     guard let entry = tensors[name] else {
       throw GoldenError(description: "no tensor \(name); there are \(names)")

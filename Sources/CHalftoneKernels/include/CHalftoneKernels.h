@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "HalftoneAttention.h"
+#include "HalftoneBlocks.h"
 #include "HalftoneProducts.h"
 
 // A uniform grid: value = (code - zero) * scale, code an integer in [low, high].

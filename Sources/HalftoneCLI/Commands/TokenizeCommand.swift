@@ -66,7 +66,7 @@ struct TokenizeCommand: ParsableCommand {
 
   /// A directory may hold a tokenizer and no model.
   private static func tokenizer(_ path: String) throws -> any Tokenizer {
-    path.hasSuffix(".bin")
+    path.hasSuffix(".bin") || path.hasSuffix(".gguf")
       ? try OpenedModel(path: path).tokenizer() : try Tokenizers.load(directory: path)
   }
 

@@ -1,3 +1,4 @@
+public import HalftoneSchemes
 public import HalftoneTensor
 
 /// Every element type a safetensors file may name, in the order its reference writer ranks them.
@@ -77,15 +78,31 @@ public enum StoredType: String, Sendable, CaseIterable, Comparable {
 /// A tensor before its bytes: what it is called, how it is stored, and its shape.
 public struct TensorDescription: Sendable, Equatable {
   public let name: String
+  /// The type of the elements; U8 where they are in blocks.
   public let type: StoredType
+  /// The blocks the elements are in; nil where they are stored one by one.
+  public let blocks: BlockType?
   public let shape: [Int]
 
   public init(name: String, type: StoredType, shape: [Int]) {
     self.name = name
     self.type = type
     self.shape = shape
+    blocks = nil
   }
 
+  public init(name: String, blocks: BlockType, shape: [Int]) {
+    self.name = name
+    self.type = .uint8
+    self.shape = shape
+    self.blocks = blocks
+  }
+
+  /// As tools spell the type: "F16", "Q4_K".
+  public var typeName: String { blocks?.name ?? type.rawValue }
+
   /// The bytes of the elements; 0 for a shape that overflows, which no reader lets through.
-  public var byteCount: Int { type.byteCount(of: shape) ?? 0 }
+  public var byteCount: Int {
+    (blocks.map { $0.byteCount(of: shape) } ?? type.byteCount(of: shape)) ?? 0
+  }
 }

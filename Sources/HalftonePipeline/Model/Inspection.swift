@@ -52,7 +52,7 @@ public struct Inspection: Encodable, Sendable {
     tensors = try store.names.map { name in
       let description = try store.description(of: name)
       return Tensor(
-        name: name, type: description.type.rawValue, shape: description.shape,
+        name: name, type: description.typeName, shape: description.shape,
         bytes: description.byteCount)
     }
     bytes = try store.byteCount()

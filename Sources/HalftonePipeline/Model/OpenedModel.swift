@@ -12,7 +12,9 @@ public struct OpenedModel: Sendable {
   public let store: any WeightStore
   public let model: any LanguageModel
 
-  /// Opens a Hugging Face directory or a llama2.c `.bin` file; weights are read when used.
+  /// Opens a Hugging Face directory, a `.gguf` file or a llama2.c `.bin` file.
+  ///
+  /// Weights are read when used.
   ///
   /// - Throws: what the checkpoint or the configuration is refused for, naming file and tensor.
   public init(path: String) throws {
@@ -26,17 +28,17 @@ public struct OpenedModel: Sendable {
   public static func store(_ path: String) throws -> any WeightStore {
     guard SystemFile.exists(path) else {
       throw PipelineError(
-        .missing, "no such model; name a Hugging Face directory or a llama2.c .bin file", at: path)
-    }
-    if path.hasSuffix(".gguf") {
-      throw PipelineError(
-        .badInput,
-        "GGUF files are not supported in this version; use the Hugging Face directory", at: path)
+        .missing,
+        "no such model; name a Hugging Face directory, a .gguf file or a llama2.c .bin file",
+        at: path)
     }
     if SystemFile.isDirectory(path) { return try Checkpoint(path: path) }
+    if path.hasSuffix(".gguf") { return try GGUFCheckpoint(path: path) }
     guard path.hasSuffix(".bin") else {
       throw PipelineError(
-        .badInput, "not a model; name a Hugging Face directory or a llama2.c .bin file", at: path)
+        .badInput,
+        "not a model; name a Hugging Face directory, a .gguf file or a llama2.c .bin file",
+        at: path)
     }
     return try Llama2CCheckpoint(path: path)
   }
@@ -57,7 +59,8 @@ public struct OpenedModel: Sendable {
   public func layout() throws -> ModelLayout {
     try ModelLayout(of: model, source: path, byteCount: store.byteCount()) { module in
       guard !store.contains(module + ".weight_packed"),
-        try store.storedType(of: module + ".weight") != .int8
+        try store.storedType(of: module + ".weight") != .int8,
+        try store.description(of: module + ".weight").blocks == nil
       else {
         throw PipelineError(
           .badInput, "\(module) is quantized already; start from the original model", at: path)
@@ -70,9 +73,24 @@ public struct OpenedModel: Sendable {
   /// N words.
   public func tokenizer() throws -> any Tokenizer {
     if SystemFile.isDirectory(path) { return try Tokenizers.load(directory: path) }
+    if let checkpoint = store as? GGUFCheckpoint { return try tokenizer(of: checkpoint) }
     return try Tokenizers.load(
       llama2cTokenizer: llama2CTokenizer(), vocabularySize: model.vocabularySize)
   }
+
+  private func tokenizer(of checkpoint: GGUFCheckpoint) throws -> any Tokenizer {
+    let vocabulary = try checkpoint.vocabulary()
+    guard vocabulary.tokens.count >= model.vocabularySize else {
+      throw PipelineError(
+        .badInput,
+        "tokenizer.ggml.tokens has \(vocabulary.tokens.count) tokens for an embedding of "
+          + "\(model.vocabularySize) rows; convert the model again", at: path)
+    }
+    return try Tokenizers.load(vocabulary, file: path)
+  }
+
+  /// The template that turns a conversation into a prompt, if the model names one.
+  public var chatTemplate: String? { (store as? GGUFCheckpoint)?.chatTemplate }
 
   /// The vocabulary beside a llama2.c file.
   func llama2CTokenizer() throws -> String {
@@ -104,6 +122,7 @@ public struct OpenedModel: Sendable {
   }
 
   private var tokenizerFiles: [String] {
+    if let checkpoint = store as? GGUFCheckpoint { return checkpoint.files.map(\.path) }
     guard SystemFile.isDirectory(path) else { return (try? llama2CTokenizer()).map { [$0] } ?? [] }
     let others = ["vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json"]
     let directory = path as NSString

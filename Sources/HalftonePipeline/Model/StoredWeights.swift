@@ -20,6 +20,7 @@ struct StoredWeights: WeightSource {
   func linearWeight(_ module: String) throws -> LinearWeight {
     switch try store.linearWeight(module) {
     case .dense(let tensor): return .dense(tensor)
+    case .blocks(let matrix): return .blocks(matrix)
     case .quantized(let tensor):
       // Codes and scales are copies; the pages they came from are not needed again.
       for part in ["weight", "weight_packed", "weight_scale", "weight_zero_point"]
