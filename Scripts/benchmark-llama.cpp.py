@@ -31,7 +31,8 @@ import tempfile
 import time
 from pathlib import Path
 
-METRICS = (("prefill_tokens_per_second", "prefill tok/s"), ("decode_tokens_per_second", "decode tok/s"))
+METRICS = (("prefill_tokens_per_second", "prefill tok/s"),
+           ("decode_tokens_per_second", "decode tok/s"))
 
 
 # The side of llama.cpp: a process of its own, called with --child.
@@ -45,7 +46,8 @@ class Parameters(ctypes.Structure):
 class Batch(ctypes.Structure):
     _fields_ = [("count", ctypes.c_int32)] + [
         (name, ctypes.c_void_p)
-        for name in ("tokens", "embeddings", "positions", "sequence_counts", "sequences", "outputs")]
+        for name in ("tokens", "embeddings", "positions", "sequence_counts", "sequences",
+                     "outputs")]
 
 
 def xllamacpp_library():
@@ -200,12 +202,12 @@ def measure_llama(options):
 
 
 def measure_llama_bench(options):
-    """Two processes, because llama-bench keeps the model for both tests but not its peak."""
     result, peak = output_of([
         str(options.llama_bench), "-m", str(options.model), "-p", str(options.prompt),
         "-n", str(options.tokens), "-t", str(options.threads), "-r", str(options.repetitions),
         "-o", "json"])
-    rates = {"prefill" if entry["n_gen"] == 0 else "decode": entry["samples_ts"] for entry in result}
+    rates = {"prefill" if entry["n_gen"] == 0 else "decode": entry["samples_ts"]
+             for entry in result}
     return {
         "prefill_tokens_per_second": statistics.median(rates["prefill"]),
         "decode_tokens_per_second": statistics.median(rates["decode"]),
