@@ -17,7 +17,7 @@ struct Halftone: ParsableCommand {
     subcommands: [
       QuantizeCommand.self, PlanCommand.self, EvaluateCommand.self, GenerateCommand.self,
       TokenizeCommand.self, InspectCommand.self, CompareCommand.self, ConvertCommand.self,
-      MethodsCommand.self, RecipesCommand.self,
+      BenchmarkCommand.self, MethodsCommand.self, RecipesCommand.self,
     ])
 
   static func main() {

@@ -6,7 +6,7 @@ import Testing
 @Suite struct HelpTests {
   static let commands = [
     "", "quantize", "plan", "evaluate", "generate", "tokenize", "inspect", "compare", "convert",
-    "methods", "recipes", "recipes show",
+    "benchmark", "methods", "recipes", "recipes show",
   ]
 
   @Test(arguments: commands) func help(_ command: String) throws {

@@ -38,6 +38,14 @@ import Testing
       ],
       ["sizes", "predictions"]
     ),
+    (
+      ["benchmark", Program.model, "--prompt", "8", "--tokens", "2", "--repetitions", "1"],
+      [
+        "model", "threads", "kernels", "prompt", "tokens", "load_seconds",
+        "prefill_tokens_per_second", "decode_tokens_per_second", "weight_bytes",
+        "decode_bytes_per_second", "memory_read_bytes_per_second", "peak_bytes", "repetitions",
+      ]
+    ),
     (["methods"], ["methods"]),
     (["recipes"], ["recipes"]),
     (["recipes", "show", "gptq-w4a16"], ["name", "yaml", "canonical"]),
