@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Attention by tiles of keys. With m the largest score so far of a query, l the sum of exp(s - m) and
-// o the sum of exp(s - m) v, a tile with the scores s and the values V changes them to
+// Attention by tiles of keys. With m the largest score so far of a query, l the sum of exp(s - m)
+// and o the sum of exp(s - m) v, a tile with the scores s and the values V changes them to
 //   m' = max(m, max s),  l' = exp(m - m') l + sum exp(s - m'),  o' = exp(m - m') o + exp(s - m') V;
 // the output is o / l. Keys and values of a tile become floats once for all queries of the call.
 // Tiles begin at multiples of their size, so a query's sums are the same in whichever call.
@@ -46,8 +46,8 @@ INLINE lanes share_of(lanes x) {
   return select(x < -87, splat(0), power);
 }
 
-// c[r][16 w + j] (+)= sum over l of a[r][l] * b[l * step + w * apart + j], l ascending. Meanwhile the
-// codes that come after those of b are fetched, at the pace at which b is read.
+// c[r][16 w + j] (+)= sum over l of a[r][l] * b[l * step + w * apart + j], l ascending. Meanwhile
+// the codes that come after those of b are fetched, at the pace at which b is read.
 typedef struct {
   const float *a;
   size_t a_row;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // All kernels of HalftoneAttention.h and their table, for the set HALFTONE_SET. A set may define
-// HALFTONE_FUSES (it has fused products) and HALFTONE_DOTS_BF16; it defines ATTENTION_SUMS, the vectors
-// of sixteen sums that its registers hold, and ATTENTION_ROWS, the most queries (4 or 8) at a time.
+// HALFTONE_FUSES (it has fused products) and HALFTONE_DOTS_BF16; it defines ATTENTION_SUMS, the
+// vectors of sixteen sums that its registers hold, and ATTENTION_ROWS, the most queries (4 or 8) at
+// a time.
 #include "lanes.h"
 #include "exponential.h"
 #include "halves.h"

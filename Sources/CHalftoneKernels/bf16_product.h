@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Products of bfloat16 matrices, the second in panels; HalftoneAttention.h defines the order of sums.
+// Products of bfloat16 matrices, the second in panels; HalftoneAttention.h has the order of sums.
 
-// Rows of a and panels of b whose sums fit the registers, and the pairs whose panels fit the nearest
-// cache.
+// Rows of a and panels of b whose sums fit the registers, and the pairs whose panels fit the
+// nearest cache.
 #if defined(HALFTONE_DOTS_BF16)
 enum { bf16_rows = 8, bf16_panels = 3, bf16_pairs = 128 };
 #else
@@ -37,7 +37,8 @@ INLINE lanes pair_added(lanes sum, uint32_t a, words b) {
                                          __builtin_bit_cast(pairs, b)));
 #else
   // The product of two bfloat16 numbers is a float, so that fusing changes nothing.
-  lanes second = from_bits((ints)(int32_t)(a & 0xffff0000)), first = from_bits((ints)(int32_t)(a << 16));
+  lanes second = from_bits((ints)(int32_t)(a & 0xffff0000));
+  lanes first = from_bits((ints)(int32_t)(a << 16));
   sum = fused(second, __builtin_bit_cast(lanes, b & 0xffff0000), sum);
   return fused(first, __builtin_bit_cast(lanes, b << 16), sum);
 #endif

@@ -17,6 +17,8 @@ public final class SequenceCache {
   public let capacity: Int
   /// The positions that all blocks hold.
   public private(set) var count = 0
+  /// The number of blocks of the network.
+  public var blockCount: Int { caches.count }
   /// The bytes of all positions up to the capacity.
   public let byteCount: Int
 

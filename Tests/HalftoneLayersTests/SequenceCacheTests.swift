@@ -46,9 +46,8 @@ struct SequenceCacheTests {
     cache.advance(by: 7)
     #expect(cache.count == 7)
     try cache.reserve(3)
-    #expect(throws: KeyValueCacheError(capacity: 10, count: 7, requested: 4)) {
-      try cache.reserve(4)
-    }
+    let error = #expect(throws: KeyValueCacheError.self) { try cache.reserve(4) }
+    #expect(error?.capacity == 10 && error?.count == 7 && error?.requested == 4)
     cache.truncate(to: 2)
     #expect(cache.count == 2)
     try cache.reserve(8)
