@@ -41,7 +41,7 @@ import Testing
     (
       ["benchmark", Program.model, "--prompt", "8", "--tokens", "2", "--repetitions", "1"],
       [
-        "model", "threads", "kernels", "prompt", "tokens", "load_seconds",
+        "model", "threads", "kernels", "cache", "inputs", "prompt", "tokens", "load_seconds",
         "prefill_tokens_per_second", "decode_tokens_per_second", "weight_bytes",
         "decode_bytes_per_second", "memory_read_bytes_per_second", "peak_bytes", "repetitions",
       ]

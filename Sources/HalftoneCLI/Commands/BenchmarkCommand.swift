@@ -29,6 +29,7 @@ struct BenchmarkCommand: ParsableCommand {
   @Option(help: "How often both are measured.")
   var repetitions = 5
 
+  @OptionGroup var engine: EngineArguments
   @OptionGroup var threads: ThreadOptions
   @OptionGroup var common: CommonOptions
 
@@ -36,6 +37,8 @@ struct BenchmarkCommand: ParsableCommand {
     var model: String
     var threads: Int
     var kernels: String
+    var cache: String
+    var inputs: String
     var prompt: Int
     var tokens: Int
     var loadSeconds: Double
@@ -48,7 +51,7 @@ struct BenchmarkCommand: ParsableCommand {
     var repetitions: [BenchmarkRepetition]
 
     enum CodingKeys: String, CodingKey {
-      case model, threads, kernels, prompt, tokens, repetitions
+      case model, threads, kernels, cache, inputs, prompt, tokens, repetitions
       case loadSeconds = "load_seconds"
       case prefillTokensPerSecond = "prefill_tokens_per_second"
       case decodeTokensPerSecond = "decode_tokens_per_second"
@@ -75,19 +78,20 @@ struct BenchmarkCommand: ParsableCommand {
   private func measured() throws -> Document {
     let clock = ContinuousClock()
     let start = clock.now
-    let engine = try Engine(OpenedModel(path: model).model)
+    let running = try Engine(OpenedModel(path: model).model, options: engine.options)
     let loadSeconds = start.duration(to: clock.now) / .seconds(1)
     common.say("loaded in \(ByteSize.fixed(loadSeconds, 2)) s")
     let options = BenchmarkOptions(prompt: prompt, tokens: tokens, repetitions: repetitions)
-    let result = try BenchmarkRun(engine, options).measure {
+    let result = try BenchmarkRun(running, options).measure {
       common.say("repetition \($0) of \(repetitions)")
     }
     // Before the memory is measured: the buffer that is read is not the model's.
     let peakBytes = ProcessMemory.peakBytes
-    let weightBytes = engine.weightBytes
+    let weightBytes = running.weightBytes
     return Document(
-      model: model, threads: Parallelism.threads, kernels: Kernels.instructionSet, prompt: prompt,
-      tokens: tokens, loadSeconds: loadSeconds,
+      model: model, threads: Parallelism.threads, kernels: Kernels.instructionSet,
+      cache: engine.cache.rawValue, inputs: engine.inputs.rawValue, prompt: prompt, tokens: tokens,
+      loadSeconds: loadSeconds,
       prefillTokensPerSecond: result.prefillTokensPerSecond,
       decodeTokensPerSecond: result.decodeTokensPerSecond, weightBytes: weightBytes,
       decodeBytesPerSecond: Double(weightBytes) * result.decodeTokensPerSecond,
@@ -119,9 +123,4 @@ struct BenchmarkCommand: ParsableCommand {
   }
 
   private static func gigabytes(_ bytes: Double) -> String { ByteSize.fixed(bytes / 1e9, 2) }
-}
-
-extension Engine {
-  /// Bytes of weights that one decoded token reads; 0 if the engine does not say.
-  var weightBytes: Int { 0 }
 }
