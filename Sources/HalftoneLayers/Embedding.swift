@@ -3,15 +3,8 @@ public import HalftoneTensor
 
 /// A table of one row per word, of which only the rows asked for are converted to floats.
 public struct Embedding: Sendable {
-<<<<<<< HEAD
-  /// [words, width], in its stored type.
-  public let table: Tensor
-  /// The table as a head's weight.
-  public var weight: LinearWeight { .dense(table) }
-=======
   /// [words, width]: dense in its stored type, or blocks.
   public let weight: LinearWeight
->>>>>>> e48bded3a28d65455c093db82d656ada299c6ed0
 
   /// A table of codes is dequantized here, once; blocks are kept as they are.
   public init(weight: LinearWeight) {

@@ -41,6 +41,14 @@ package struct PackedLinear: @unchecked Sendable {
       }
       let dense = DenseMatrix(tensor.dequantized())
       self.weight = .dense(dense, dense.kernelMatrix)
+    case .blocks(let blocks):
+      let packed = blocks.packed()
+      blocks.bytes.evict()
+      self.weight = .codes(packed, packed.kernelMatrix)
+      form =
+        quantizer.map { .codes($0) }
+        ?? (inputs == .float ? .floats : .codes(.groups(Self.inputGroup)))
+      return
     case .dense(let tensor):
       let dense = DenseMatrix(tensor)
       self.weight = .dense(dense, dense.kernelMatrix)
