@@ -29,8 +29,8 @@ static int packed(dnnl_engine_t engine, dnnl_stream_t stream, const dnnl_memory_
   return dnnl_stream_wait(stream) == dnnl_success ? 0 : -1;
 }
 
-int onednn_bf16_times(const uint16_t *a, const uint16_t *b, float *out, size_t m, size_t n, size_t k,
-                      double *seconds, int repetitions) {
+int onednn_bf16_times(const uint16_t *a, const uint16_t *b, float *out, size_t m, size_t n,
+                      size_t k, double *seconds, int repetitions) {
   dnnl_engine_t engine;
   dnnl_stream_t stream;
   TRY(dnnl_engine_create(&engine, dnnl_cpu, 0));
@@ -65,8 +65,8 @@ int onednn_bf16_times(const uint16_t *a, const uint16_t *b, float *out, size_t m
   return 0;
 }
 #else
-int onednn_bf16_times(const uint16_t *a, const uint16_t *b, float *out, size_t m, size_t n, size_t k,
-                      double *seconds, int repetitions) {
+int onednn_bf16_times(const uint16_t *a, const uint16_t *b, float *out, size_t m, size_t n,
+                      size_t k, double *seconds, int repetitions) {
   return -1;
 }
 #endif

@@ -8,9 +8,10 @@
 typedef enum { halftone_cache_f16, halftone_cache_i8, halftone_cache_i4 } halftone_cache_type;
 
 // Keys and values of one sequence in one block of the network. `capacity` is a multiple of 16;
-// width is even and at most 512. Elements are f16; int8 codes; or 4-bit codes (code + 8), element 2i
-// in the low nibble of byte i. Integers have one float scale for each run of 32 elements of a row
-// (the last run may be shorter): value = scale * code, scale = max|x| / 127 or / 7 (0 where all are 0).
+// width is even and at most 512. Elements are f16; int8 codes; or 4-bit codes (code + 8), element
+// 2i in the low nibble of byte i. Integers have one float scale for each run of 32 elements of a
+// row (the last run may be shorter): value = scale * code, scale = max|x| / 127 or / 7 (0 where all
+// are 0).
 //
 // Values of one key head are rows, one a position: [capacity][width]. Keys are blocks of sixteen
 // positions in which the positions of one element lie side by side, so that a vector holds sixteen
