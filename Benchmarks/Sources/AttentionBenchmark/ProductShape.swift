@@ -34,8 +34,8 @@ struct ProductShape {
       floats.append(
         seconds {
           cblas_sgemm(
-            Int32(CblasRowMajor.rawValue), Int32(CblasNoTrans.rawValue),
-            Int32(CblasTrans.rawValue), Int32(m), Int32(n), Int32(k), 1, x, Int32(k), w, Int32(k),
+            Int32(CblasRowMajor), Int32(CblasNoTrans),
+            Int32(CblasTrans), Int32(m), Int32(n), Int32(k), 1, x, Int32(k), w, Int32(k),
             0, &out, Int32(n))
         })
     }
