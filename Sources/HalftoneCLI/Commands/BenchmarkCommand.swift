@@ -1,5 +1,6 @@
 import ArgumentParser
 import HalftoneInference
+import HalftoneLayers
 import HalftonePipeline
 import HalftoneTensor
 
