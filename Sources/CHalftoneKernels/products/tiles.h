@@ -2,8 +2,8 @@
 // Products of many rows: a span of some panels is decoded once, then all rows run over it in tiles
 // whose sums stay in registers.
 
-// The most rows and tiles of panels for which sums are kept between spans: the inputs' span of a chunk
-// stays in the second cache while those panels pass.
+// The most rows and tiles of panels for which sums are kept between spans: the inputs' span of a
+// chunk stays in the second cache while those panels pass.
 enum { chunk_rows = 264, chunk_tiles = 2 };
 
 typedef struct {
