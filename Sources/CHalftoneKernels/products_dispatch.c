@@ -1,6 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "products/sets.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+static int has_dot_products(void) {
+  const unsigned long asimd_dp = 1ul << 20;  // HWCAP_ASIMDDP
+  return (getauxval(AT_HWCAP) & asimd_dp) != 0;
+}
+#elif defined(__aarch64__)
+// Every 64-bit Apple processor that runs the supported systems has them.
+static int has_dot_products(void) { return 1; }
+#endif
+
 enum { most_sets = 4 };
 
 // The sets that this CPU runs, fastest first.
@@ -18,7 +30,7 @@ static size_t available(const halftone_products *sets[most_sets]) {
     sets[count++] = &halftone_products_avx2;
   }
 #elif defined(__aarch64__)
-  if (halftone_has_dot_products()) sets[count++] = &halftone_products_neondot;
+  if (has_dot_products()) sets[count++] = &halftone_products_neondot;
   sets[count++] = &halftone_products_neon;
 #endif
   sets[count++] = &halftone_products_generic;

@@ -63,11 +63,11 @@ typedef struct {
 } halftone_dense_matrix;
 
 typedef struct {
-  const char *name;  // "generic", "avx2", "avx512", "avx512vnni", "neon"
+  const char *name;  // "generic", "avx2", "avx512", "avx512vnni", "neon", "neondot"
 
-  // One row of inputs: codes = clamp(round(x / scale) + zero), padded with zeros to `stride`, and the
-  // sums of each sixteen. Per group of `group` columns (>= n for the whole row), symmetric:
-  // scale = max|x| / 127 (1 where all are 0), codes in [-127, 127].
+  // One row of inputs: codes = round(x / scale), ties to even, padded with zeros to `stride`, and the
+  // sums of each sixteen. Per group of `group` columns (>= n for the whole row):
+  // scale = max|x| / 127 (1 where that is 0), codes in [-127, 127].
   void (*quantize_inputs)(const float *x, size_t n, size_t group, int8_t *codes, size_t stride,
                           float *scales, int32_t *sums);
   // sums[i] = codes[16 i] + ... + codes[16 i + 15] for i < stride / 16.
@@ -75,11 +75,20 @@ typedef struct {
 
   // out[r * out_stride + i] = sum over j of x[r][j] * W[i][j], for the rows i of panels
   // first...first + count - 1 (rows at or after W.rows are not written) and every row r of inputs.
-  // Codes are multiplied and summed in int32 within each group; per group of weights, and then of
-  // inputs, the sums are scaled and added as floats in ascending order of columns.
+  //
+  // Columns are cut where a group of weights or of inputs ends and at multiples of 512. In each piece
+  // codes are multiplied and summed as integers, d = sum (value - zero) * code, exactly. Every set then
+  // makes the same floats: inner = fma(d, scale, inner) and, with minima, inner = fma(sum of codes,
+  // minimum, inner), in ascending order of columns; where a group of inputs ends, total = fma(scale of
+  // the inputs, inner, total) and inner = 0; at last, with zeros, total = fma(-(scale * zero), row sum,
+  // total). A result does not depend on the other rows or on the range of panels.
+  //
+  // Up to four rows are streamed; more need up to 350 KB of stack, and run best with panels in
+  // multiples of four.
   void (*product)(const halftone_inputs *x, const halftone_matrix *w, size_t first, size_t count,
                   float *out, size_t out_stride);
-  // The same with float inputs x[r * x_stride + j]: weights become floats in registers.
+  // The same with float inputs x[r * x_stride + j]: weight = scale * (value - zero), plus the minimum,
+  // each rounded to float; sum = fma(x, weight, sum) in ascending order of columns, on every set.
   void (*float_product)(const float *x, size_t x_stride, size_t x_rows, const halftone_matrix *w,
                         size_t first, size_t count, float *out, size_t out_stride);
   void (*dense_product)(const float *x, size_t x_stride, size_t x_rows,

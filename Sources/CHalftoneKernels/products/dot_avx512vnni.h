@@ -26,8 +26,9 @@ INLINE spread spread_of(const int8_t *x) {
 
 INLINE ints dot4(ints sums, bytes64 weights, spread inputs, int wide) {
   (void)wide;
-  return __builtin_bit_cast(ints, _mm512_dpbusd_epi32(__builtin_bit_cast(__m512i, sums),
-                                                      __builtin_bit_cast(__m512i, weights), inputs));
+  __m512i w = __builtin_bit_cast(__m512i, weights);
+  return __builtin_bit_cast(ints,
+                            _mm512_dpbusd_epi32(__builtin_bit_cast(__m512i, sums), w, inputs));
 }
 
 INLINE bytes64 looked_up(bytes64 codes, bytes64 table) {

@@ -80,12 +80,13 @@ INLINE void float_block(const halftone_matrix *w, size_t panel, size_t column, s
                         lanes (*out)[float_panels]) {
   bytes64 steps[block_steps];
   lanes scale = splat(0), minimum = splat(0);
+  size_t groups = group_count(w->group, w->columns);
   decode_block(block, kind, table, steps);
   for (size_t j = 0; j < columns; ++j) {
     if (j % unit_columns == 0) {
       size_t group = w->group >= w->columns ? 0 : (column + j) / w->group;
-      scale = group_scales(w, panel, group);
-      if (w->minima) minimum = group_minima(w, panel, group);
+      scale = group_scales(w, panel, groups, group);
+      if (w->minima) minimum = group_minima(w, panel, groups, group);
     }
     ints code = __builtin_bit_cast(ints, steps[j / 4]) >> (int)(j % 4 * 8) & 255;
     lanes weight = __builtin_convertvector(code - w->zero, lanes) * scale;

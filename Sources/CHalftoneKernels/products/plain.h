@@ -28,6 +28,7 @@ INLINE int plain_code(const halftone_matrix *w, size_t row, size_t column) {
 static float plain_element(const halftone_inputs *x, const halftone_matrix *w, size_t r, size_t i) {
   size_t panel = i / panel_rows, lane = i % panel_rows;
   size_t groups = group_count(x->group, w->columns);
+  size_t weight_groups = group_count(w->group, w->columns);
   float total = 0, inner = 0;
   span_plan plan;
   for (size_t start = 0; start < w->columns; start += span_columns) {
@@ -40,9 +41,10 @@ static float plain_element(const halftone_inputs *x, const halftone_matrix *w, s
         dot += plain_code(w, i, column) * code;
         sum += code;
       }
-      inner = fmaf((float)dot, group_scales(w, panel, plan.weight_group[k])[lane], inner);
+      size_t group = plan.weight_group[k];
+      inner = fmaf((float)dot, group_scales(w, panel, weight_groups, group)[lane], inner);
       if (w->minima)
-        inner = fmaf((float)sum, group_minima(w, panel, plan.weight_group[k])[lane], inner);
+        inner = fmaf((float)sum, group_minima(w, panel, weight_groups, group)[lane], inner);
       if (!plan.closes[k]) continue;
       total = fmaf(x->scales[r * groups + plan.input_group[k]], inner, total);
       inner = 0;
@@ -63,14 +65,15 @@ static void KERNEL(float_product)(const float *x, size_t x_stride, size_t x_rows
                                   const halftone_matrix *w, size_t first, size_t count, float *out,
                                   size_t out_stride) {
   size_t end = smaller_size((first + count) * panel_rows, w->rows);
+  size_t groups = group_count(w->group, w->columns);
   for (size_t i = first * panel_rows; i < end; ++i) {
     for (size_t r = 0; r < x_rows; ++r) {
       float sum = 0;
       for (size_t j = 0; j < w->columns; ++j) {
         size_t group = w->group >= w->columns ? 0 : j / w->group, lane = i % panel_rows;
         float weight = (float)plain_code(w, i, j);
-        weight *= group_scales(w, i / panel_rows, group)[lane];
-        if (w->minima) weight += group_minima(w, i / panel_rows, group)[lane];
+        weight *= group_scales(w, i / panel_rows, groups, group)[lane];
+        if (w->minima) weight += group_minima(w, i / panel_rows, groups, group)[lane];
         sum = fmaf(x[r * x_stride + j], weight, sum);
       }
       out[r * out_stride + i] = sum;

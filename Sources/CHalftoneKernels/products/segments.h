@@ -4,11 +4,12 @@
 // Scales and minima of the plan's segments, `stride` vectors apart.
 static void span_scales(const halftone_matrix *w, size_t panel, const span_plan *plan,
                         lanes *scales, lanes *minima, size_t stride) {
+  size_t groups = group_count(w->group, w->columns);
   for (size_t k = 0; k < plan->count; ++k)
-    scales[k * stride] = group_scales(w, panel, plan->weight_group[k]);
+    scales[k * stride] = group_scales(w, panel, groups, plan->weight_group[k]);
   if (w->minima)
     for (size_t k = 0; k < plan->count; ++k)
-      minima[k * stride] = group_minima(w, panel, plan->weight_group[k]);
+      minima[k * stride] = group_minima(w, panel, groups, plan->weight_group[k]);
 }
 
 INLINE ints load_ints(const int32_t *a) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // How the columns of a product are cut, and the scales of each piece.
 //
-// A span is 512 columns. In it a segment is a run of columns with one scale of the weights and one of
-// the inputs; its dot products are exact integers below 2^24 and become floats without rounding.
+// A span is 512 columns. In it a segment is a run of columns with one scale of the weights and one
+// of the inputs; its dot products are exact integers below 2^24 and become floats without rounding.
 
 typedef uint8_t bytes64 __attribute__((ext_vector_type(64)));
 
@@ -42,27 +42,41 @@ INLINE size_t group_count(size_t group, size_t columns) {
   return group >= columns ? 1 : (columns + group - 1) / group;
 }
 
-// Where the group that holds `column` ends.
-INLINE size_t group_end(size_t group, size_t columns, size_t column) {
-  return group >= columns ? columns : smaller_size((column / group + 1) * group, columns);
+// The group that holds a column, and where it ends.
+typedef struct {
+  size_t index, end;
+} column_group;
+
+INLINE column_group group_at(size_t group, size_t columns, size_t column) {
+  if (group >= columns) return (column_group){0, columns};
+  size_t index = column / group;
+  return (column_group){index, smaller_size((index + 1) * group, columns)};
+}
+
+INLINE column_group group_after(column_group a, size_t group, size_t columns) {
+  return (column_group){a.index + 1, smaller_size(a.end + group, columns)};
 }
 
 // The segments of the span that begins at column `start`.
 static void plan_span(const halftone_matrix *w, size_t input_group, size_t start, span_plan *plan) {
-  size_t end = smaller_size(start + span_columns, w->columns), count = 0;
+  size_t columns = w->columns, end = smaller_size(start + span_columns, columns), count = 0;
+  column_group weights = group_at(w->group, columns, start);
+  column_group inputs = group_at(input_group, columns, start);
+  int pairs = 1;
   for (size_t column = start; column < end; ++count) {
-    size_t weights = group_end(w->group, w->columns, column);
-    size_t inputs = group_end(input_group, w->columns, column);
-    size_t next = smaller_size(smaller_size(weights, inputs), end);
-    plan->weight_group[count] = w->group >= w->columns ? 0 : column / w->group;
-    plan->input_group[count] = input_group >= w->columns ? 0 : column / input_group;
-    plan->units[count] = (uint8_t)((next - column + unit_columns - 1) / unit_columns);
-    plan->closes[count] = next == inputs;
+    size_t next = smaller_size(smaller_size(weights.end, inputs.end), end);
+    size_t units = (next - column + unit_columns - 1) / unit_columns;
+    plan->weight_group[count] = weights.index;
+    plan->input_group[count] = inputs.index;
+    plan->units[count] = (uint8_t)units;
+    plan->closes[count] = next == inputs.end;
+    pairs &= units == 2;
+    if (next == weights.end) weights = group_after(weights, w->group, columns);
+    if (next == inputs.end) inputs = group_after(inputs, input_group, columns);
     column = next;
   }
   plan->count = count;
-  plan->pairs = count == span_units / 2;
-  for (size_t k = 0; k < count; ++k) plan->pairs &= plan->units[k] == 2;
+  plan->pairs = pairs && count == span_units / 2;
 }
 
 INLINE bytes load_bytes(const void *a) {
@@ -71,9 +85,9 @@ INLINE bytes load_bytes(const void *a) {
   return x;
 }
 
-// The scales of one group of a panel's sixteen rows.
-INLINE lanes group_scales(const halftone_matrix *w, size_t panel, size_t group) {
-  size_t at = (panel * group_count(w->group, w->columns) + group) * panel_rows;
+// The scales of one of the `groups` groups of a panel's sixteen rows.
+INLINE lanes group_scales(const halftone_matrix *w, size_t panel, size_t groups, size_t group) {
+  size_t at = (panel * groups + group) * panel_rows;
   if (w->scale_type == halftone_scale_f32) return load((const float *)w->scales + at, 16);
   if (w->scale_type == halftone_scale_f16)
     return widened(load_halves((const uint16_t *)w->scales + at, 16));
@@ -83,8 +97,8 @@ INLINE lanes group_scales(const halftone_matrix *w, size_t panel, size_t group) 
   return codes * widened(load_halves(w->super_scales + place, 16));
 }
 
-INLINE lanes group_minima(const halftone_matrix *w, size_t panel, size_t group) {
-  size_t at = (panel * group_count(w->group, w->columns) + group) * panel_rows;
+INLINE lanes group_minima(const halftone_matrix *w, size_t panel, size_t groups, size_t group) {
+  size_t at = (panel * groups + group) * panel_rows;
   if (w->scale_type == halftone_scale_f32) return load((const float *)w->minima + at, 16);
   if (w->scale_type == halftone_scale_f16)
     return widened(load_halves((const uint16_t *)w->minima + at, 16));

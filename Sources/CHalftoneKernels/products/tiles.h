@@ -2,13 +2,15 @@
 // Products of many rows: a span of some panels is decoded once, then all rows run over it in tiles
 // whose sums stay in registers.
 
-// The most rows for which sums are kept between spans.
-enum { chunk_rows = 516 };
+// The most rows and tiles of panels for which sums are kept between spans: the inputs' span of a
+// chunk stays in the second cache while those panels pass.
+enum { chunk_rows = 264, chunk_tiles = 2 };
 
 typedef struct {
   bytes64 codes[span_steps][TILE_PANELS];
   lanes scales[span_units][TILE_PANELS], minima[span_units][TILE_PANELS];
-  lanes inner[chunk_rows][TILE_PANELS], total[chunk_rows][TILE_PANELS];
+  lanes inner[chunk_tiles][chunk_rows][TILE_PANELS];
+  lanes total[chunk_tiles][chunk_rows][TILE_PANELS];
   span_plan plan;
 } tile_scratch;
 
@@ -20,6 +22,7 @@ typedef struct {
   tile_scratch *scratch;
   size_t start;  // the span's first column
   size_t row, place;
+  size_t column_tile;  // which tile of panels
   int32_t zero;
   const uint8_t *next[TILE_PANELS];  // codes to be fetched meanwhile
   size_t lines;                      // cache lines of each, for each tile
@@ -51,13 +54,14 @@ static void unpack_span(const halftone_matrix *w, size_t panel, size_t panels, s
   }
 }
 
-// Adds `steps` steps, a multiple of four, to the dots.
+// Adds `steps` steps, a multiple of four, to the dots. Large tiles are not unrolled: the registers
+// that wait for loads would be missing.
 INLINE void tile_steps(const bytes64 (*codes)[TILE_PANELS], size_t steps, const int8_t *x,
                        size_t stride, const int wide, const size_t rows, const size_t panels,
                        ints dots[TILE_LONG][TILE_PANELS]) {
-  const size_t UN = rows > 6 ? 1 : 4;
-  for (; steps > 0; steps -= UN, codes += UN, x += 4 * UN)
-    EACH(s, UN) {
+  const size_t unroll = rows > TILE_SHORT ? 1 : 4;
+  for (; steps > 0; steps -= unroll, codes += unroll, x += 4 * unroll)
+    EACH(s, unroll) {
       bytes64 weights[TILE_PANELS];
       EACH(p, panels) weights[p] = codes[s][p];
       EACH(r, rows) {
@@ -73,7 +77,7 @@ INLINE void tile_steps(const bytes64 (*codes)[TILE_PANELS], size_t steps, const 
 INLINE void close_inputs(const tile_task *t, size_t k, const size_t rows, const size_t panels,
                          lanes inner[TILE_LONG][TILE_PANELS]) {
   size_t groups = group_count(t->x->group, t->w->columns);
-  lanes(*total)[TILE_PANELS] = &t->scratch->total[t->place];
+  lanes(*total)[TILE_PANELS] = &t->scratch->total[t->column_tile][t->place];
   EACH(r, rows) {
     float scale = t->x->scales[(t->row + r) * groups + t->scratch->plan.input_group[k]];
     EACH(p, panels) {
@@ -114,7 +118,7 @@ INLINE void tile(const tile_task *t, const int resident, const int wide, const s
   tile_scratch *scratch = t->scratch;
   const int8_t *x = t->x->codes + t->row * t->x->stride + t->start;
   const bytes64(*codes)[TILE_PANELS] = (const bytes64(*)[TILE_PANELS])scratch->codes;
-  lanes(*memory)[TILE_PANELS] = &scratch->inner[t->place];
+  lanes(*memory)[TILE_PANELS] = &scratch->inner[t->column_tile][t->place];
   lanes inner[TILE_LONG][TILE_PANELS];
   segment_starts starts[TILE_LONG];
   start_tile(t, rows, starts);
@@ -175,37 +179,53 @@ static void KERNEL(run_wide)(tile_task t, size_t rows, size_t panels) {
 #define run_wide run_narrow
 #endif
 
-// The codes after those of the span: of the same panels, else of the next ones.
-static void next_span(tile_task *t, size_t panel, size_t panels) {
-  size_t column = t->start + span_columns;
+// The codes after those of a tile of panels: of the next panels, else of the next span.
+static void next_span(tile_task *t, size_t first, size_t count, size_t p, size_t panels) {
+  size_t column = t->start;
+  p += TILE_PANELS;
+  if (p >= count) {
+    p = 0;
+    column += span_columns;
+  }
   if (column >= t->w->columns) {
     column = 0;
-    panel += panels;
+    p += count;
   }
   const uint8_t *codes = t->w->codes + column / block_columns * step_bytes * (size_t)t->w->bits;
-  for (size_t p = 0; p < panels; ++p) t->next[p] = codes + (panel + p) * panel_bytes(t->w);
+  for (size_t i = 0; i < panels; ++i) t->next[i] = codes + (first + p + i) * panel_bytes(t->w);
 }
 
-// `rows` <= chunk_rows rows from `row` on over `panels` panels.
-static void KERNEL(product_chunk)(const halftone_inputs *x, const halftone_matrix *w, size_t row,
-                                  size_t rows, size_t panel, size_t panels, float *out,
-                                  size_t out_stride) {
+static void store_tile(const tile_task *t, size_t rows, size_t panel, size_t panels, float *out,
+                       size_t out_stride) {
+  for (size_t r = 0; r < rows; ++r)
+    for (size_t p = 0; p < panels; ++p) {
+      lanes total = t->scratch->total[t->column_tile][r][p];
+      store_panel(t->x, t->w, t->row + r, panel + p, total, out, out_stride);
+    }
+}
+
+// `rows` <= chunk_rows rows from `row` on over `count` <= chunk_tiles * TILE_PANELS panels.
+static void product_chunk(const halftone_inputs *x, const halftone_matrix *w, size_t row,
+                          size_t rows, size_t first, size_t count, float *out,
+                          size_t out_stride) {
   tile_scratch scratch;
-  memset(scratch.inner, 0, rows * sizeof scratch.inner[0]);
-  memset(scratch.total, 0, rows * sizeof scratch.total[0]);
-  tile_task t = {.x = x, .w = w, .scratch = &scratch, .row = row, .zero = zero_of(w)};
-  for (; t.start < w->columns; t.start += span_columns) {
-    unpack_span(w, panel, panels, t.start, x->group, &scratch);
-    next_span(&t, panel, panels);
-    if (w->table || w->bits == 8) KERNEL(run_wide)(t, rows, panels);
-    else KERNEL(run_narrow)(t, rows, panels);
+  for (size_t i = 0; i * TILE_PANELS < count; ++i) {
+    memset(scratch.inner[i], 0, rows * sizeof scratch.inner[i][0]);
+    memset(scratch.total[i], 0, rows * sizeof scratch.total[i][0]);
   }
-  for (size_t r = 0; r < rows; ++r) {
-    if (r + 16 < rows)
-      for (size_t p = 0; p < panels; ++p)
-        __builtin_prefetch(out + (row + r + 16) * out_stride + (panel + p) * panel_rows, 1);
-    for (size_t p = 0; p < panels; ++p)
-      store_panel(x, w, row + r, panel + p, scratch.total[r][p], out, out_stride);
+  tile_task t = {.x = x, .w = w, .scratch = &scratch, .row = row, .zero = zero_of(w)};
+  for (; t.start < w->columns; t.start += span_columns)
+    for (size_t p = 0; p < count; p += TILE_PANELS) {
+      size_t panels = smaller_size(count - p, TILE_PANELS);
+      t.column_tile = p / TILE_PANELS;
+      unpack_span(w, first + p, panels, t.start, x->group, &scratch);
+      next_span(&t, first, count, p, panels);
+      if (w->table || w->bits == 8) KERNEL(run_wide)(t, rows, panels);
+      else KERNEL(run_narrow)(t, rows, panels);
+    }
+  for (size_t p = 0; p < count; p += TILE_PANELS) {
+    t.column_tile = p / TILE_PANELS;
+    store_tile(&t, rows, first + p, smaller_size(count - p, TILE_PANELS), out, out_stride);
   }
 }
 
@@ -215,13 +235,12 @@ static void KERNEL(product)(const halftone_inputs *x, const halftone_matrix *w, 
     if (x->rows) vector_product(x, w, 0, x->rows, first, count, out, out_stride);
     return;
   }
+  const size_t most_panels = chunk_tiles * TILE_PANELS;
   size_t chunks = (x->rows + chunk_rows - 1) / chunk_rows;
   size_t each = (x->rows + chunks - 1) / chunks;
   each = smaller_size((each + TILE_LONG - 1) / TILE_LONG * TILE_LONG, chunk_rows);
-  for (size_t row = 0; row < x->rows; row += each) {
-    size_t rows = smaller_size(x->rows - row, each);
-    for (size_t p = 0; p < count; p += TILE_PANELS)
-      KERNEL(product_chunk)(x, w, row, rows, first + p, smaller_size(count - p, TILE_PANELS), out,
-                            out_stride);
-  }
+  for (size_t row = 0; row < x->rows; row += each)
+    for (size_t p = 0; p < count; p += most_panels)
+      product_chunk(x, w, row, smaller_size(x->rows - row, each), first + p,
+                    smaller_size(count - p, most_panels), out, out_stride);
 }
