@@ -28,10 +28,10 @@ extension BlockMatrix {
   /// Codes 0..<2^bits with one half per run of 32 columns as blocks of a type that holds them
   /// unchanged: Q4_0, Q4_1, Q5_0, Q5_1 or Q8_0.
   ///
-  /// value(i, j) = scale · (code − zero of the type) + minimum, where the type has minima.
-  /// - Parameters:
-  ///   - codes: [rows][columns], as the type's own: Q4_0 has 8 for 0.
-  ///   - scales: [rows][columns/32] half-precision bits; minima likewise, or nil.
+  /// value(i, j) = scale · (code − zero of the type) + minimum, where the type has minima. `codes`
+  /// are [rows][columns] and the type's own (Q4_0 has 8 for 0), `scales` and `minima`
+  /// [rows][columns/32] are the bits of halves.
+  ///
   /// - Throws: ``SchemeError`` if the counts do not fit.
   public init(
     joining codes: [UInt8], scales: [UInt16], minima: [UInt16]?, shape: [Int], type: BlockType
