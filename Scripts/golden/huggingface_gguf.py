@@ -23,7 +23,7 @@ OUTER = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_he
 
 def read(directory):
     tensors = {}
-    for path in sorted(Path(directory).glob("*.safetensors")):
+    for path in sorted(Path(directory).glob("model*.safetensors")):
         with safe_open(path, "pt") as file:
             for name in file.keys():
                 tensors[name] = file.get_tensor(name).float().numpy()
@@ -56,10 +56,10 @@ def divisors(rope, head):
     return np.array(result, np.float32)
 
 
-def add_tokenizer(writer, directory, words):
+def add_tokenizer(writer, directory, words, pre="gpt-2"):
     path = Path(directory) / "tokenizer.json"
     if not path.exists():
-        return
+        return writer.add_tokenizer_model("none")
     tokenizer = json.loads(path.read_text())
     vocabulary, merges = tokenizer["model"]["vocab"], tokenizer["model"]["merges"]
     added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
@@ -84,7 +84,7 @@ def add_tokenizer(writer, directory, words):
         writer.add_unk_token_id(tokens.index("<unk>"))
     else:
         writer.add_tokenizer_model("gpt2")
-        writer.add_tokenizer_pre("gpt-2")
+        writer.add_tokenizer_pre(pre)
         writer.add_token_merges([" ".join(pair) for pair in pairs])
     writer.add_token_list(tokens)
     writer.add_token_types(types)

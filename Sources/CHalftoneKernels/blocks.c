@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The block formats of GGUF files, taken apart; HalftoneBlocks.h describes the functions.
-#include "HalftoneBlocks.h"
-
-#include <string.h>
-
-#pragma clang fp contract(off)
-
-enum {
-  q4_0 = 2, q4_1 = 3, q5_0 = 6, q5_1 = 7, q8_0 = 8, q2_k = 10, q3_k = 11, q4_k = 12, q5_k = 13,
-  q6_k = 14, iq4_nl = 20, iq4_xs = 23, tq1_0 = 34, tq2_0 = 35, mxfp4 = 39,
-};
+#include "blocks.h"
 
 // The table of IQ4 plus its zero of 128, and twice the numbers of E2M1 plus 12.
 static const uint8_t nonlinear[16] = {1,   24,  45,  63,  79,  93,  106, 118,
@@ -143,12 +134,6 @@ void halftone_block_codes(const halftone_block_format *format, const uint8_t *bl
 
 // MARK: Scales
 
-static uint16_t half_at(const uint8_t *bytes) {
-  uint16_t half;
-  memcpy(&half, bytes, 2);
-  return half;
-}
-
 // Eight 6-bit scales and minima in 12 bytes.
 static void sixes(const uint8_t *in, uint8_t scales[8], uint8_t minima[8]) {
   for (int j = 0; j < 4; ++j) {
@@ -210,14 +195,6 @@ static void take_small(const halftone_block_format *format, const uint8_t *block
   }
 }
 
-// 2^(e - 128), which halves what the doubled table stands for.
-static float power(uint8_t e) {
-  uint32_t bits = e < 2 ? UINT32_C(0x00200000) << e : (uint32_t)(e - 1) << 23;
-  float value;
-  memcpy(&value, &bits, 4);
-  return value;
-}
-
 void halftone_block_take_scales(const halftone_block_format *format, const uint8_t *blocks,
                                 size_t count, halftone_block_scales out) {
   size_t stride = out.stride, bytes = format->byte_count;
@@ -256,20 +233,6 @@ void halftone_block_take_half_scales(const uint8_t *blocks, size_t count, uint16
 }
 
 // MARK: Values
-
-static float widened(uint16_t half) {
-  uint32_t sign = (uint32_t)(half & 0x8000) << 16, size = (uint32_t)(half & 0x7fff) << 13;
-  float value;
-  if (size < 0x00800000u) {  // subnormal: the fraction times 2^-24
-    value = (float)(half & 0x3ff) * 0x1p-24f;
-    memcpy(&size, &value, 4);
-  } else {
-    size += size >= 0x0f800000u ? 0x70000000u : 0x38000000u;
-  }
-  size |= sign;
-  memcpy(&value, &size, 4);
-  return value;
-}
 
 // The scales and minima of one block as floats.
 static void float_scales(const halftone_block_format *format, const uint8_t *block,

@@ -46,3 +46,12 @@ void halftone_block_take_half_scales(const uint8_t *mxfp4, size_t count, uint16_
 // The numbers that `count` consecutive blocks stand for, each computed in float as above.
 void halftone_block_values(const halftone_block_format *format, const uint8_t *blocks, size_t count,
                            float *values);
+
+// Puts `count` blocks together: the inverse of the functions that take them apart. Scales of MXFP4
+// are floats, powers of two; those of 6 bits are in -32...31 or, with minima, in 0...63.
+void halftone_block_join(const halftone_block_format *format, const uint8_t *codes,
+                         halftone_block_scales scales, size_t count, uint8_t *blocks);
+
+// Rounds count * length finite floats to blocks.
+void halftone_block_encode(const halftone_block_format *format, const float *x, size_t count,
+                           uint8_t *blocks);
