@@ -107,7 +107,7 @@ import Testing
         try Generator(generator.engine, capacity: capacity)
       }
     }
-    #expect(throws: ModelError.self) { try generator.generate([512], .init(tokens: 1)) }
+    #expect(throws: GenerationError.self) { try generator.generate([512], .init(tokens: 1)) }
   }
 
   @Test func `several prompts give what each gives alone`() throws {

@@ -90,7 +90,7 @@ struct BenchmarkCommand: ParsableCommand {
     let peakBytes = ProcessMemory.peakBytes
     let weightBytes = running.weightBytes
     return Document(
-      model: model, threads: Parallelism.threads, kernels: Kernels.instructionSet,
+      model: model, threads: Parallelism.threads, kernels: Engine.kernelName,
       cache: engine.cache.rawValue, inputs: engine.inputs.rawValue, prompt: prompt, tokens: tokens,
       loadSeconds: loadSeconds,
       prefillTokensPerSecond: result.prefillTokensPerSecond,
