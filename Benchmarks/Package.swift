@@ -21,5 +21,8 @@ let package = Package(
     .executableTarget(
       name: "ReconstructionBenchmark",
       dependencies: [.product(name: "Halftone", package: "halftone")]),
+    .executableTarget(
+      name: "ProductsBenchmark",
+      dependencies: [.product(name: "Halftone", package: "halftone")]),
   ]
 )

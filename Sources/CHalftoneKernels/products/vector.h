@@ -5,7 +5,7 @@
 enum { vector_rows = 4 };
 
 // Bytes between a load of codes and the prefetch that serves a later one.
-enum { prefetch_distance = 4096 };
+enum { prefetch_distance = 8192 };
 
 typedef struct {
   const halftone_inputs *x;
