@@ -67,7 +67,7 @@ package struct PackedLinear: @unchecked Sendable {
 
   /// Panels that one thread takes at a time: enough work to be worth handing out.
   private func chunk(inputRows: Int) -> Int {
-    guard inputRows < 8 else { return 2 }
+    guard inputRows < 5 else { return 4 }
     let panelBytes = max(1, byteCount / panels)
     return max(2, (1 << 16) / panelBytes / 2 * 2)
   }
