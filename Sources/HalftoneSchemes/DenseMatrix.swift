@@ -8,6 +8,7 @@ public final class DenseMatrix: @unchecked Sendable {
   public let columns: Int
   private let type: halftone_dense_type
   private let elements: Tensor
+  private let description = UnsafeMutablePointer<halftone_dense_matrix>.allocate(capacity: 1)
 
   /// Packs `weight` [rows, columns] of floats, halves or bfloat16, keeping its type; a mapped
   /// weight's pages are given back.
@@ -31,6 +32,9 @@ public final class DenseMatrix: @unchecked Sendable {
       preconditionFailure("a dense weight of \(weight.elementType.rawValue)")
     }
     weight.evict()
+    description.initialize(
+      to: halftone_dense_matrix(
+        rows: rows, columns: columns, type: type, elements: PackedMatrix.address(elements)))
   }
 
   private static func pack<Element: FixedWidthInteger>(
@@ -63,9 +67,8 @@ public final class DenseMatrix: @unchecked Sendable {
 
   public var byteCount: Int { elements.count * elements.elementType.byteCount }
 
-  /// The matrix for the kernels; its pointer is valid as long as this object lives.
-  public var kernelMatrix: halftone_dense_matrix {
-    halftone_dense_matrix(
-      rows: rows, columns: columns, type: type, elements: PackedMatrix.address(elements))
-  }
+  /// The matrix for the kernels, valid as long as this object lives.
+  public var kernelMatrix: UnsafePointer<halftone_dense_matrix> { UnsafePointer(description) }
+
+  deinit { description.deallocate() }
 }

@@ -93,6 +93,7 @@ public final class PackedMatrix: @unchecked Sendable {
   private let superMinima: Tensor?
   private let rowSums: Tensor?
   private let table: Tensor?
+  private let description = UnsafeMutablePointer<halftone_matrix>.allocate(capacity: 1)
 
   /// Packs the panels that `fill` writes; it is called on several threads at once.
   public init(_ layout: Layout, fill: (_ panel: Int, Panel) -> Void) {
@@ -118,6 +119,8 @@ public final class PackedMatrix: @unchecked Sendable {
     table = layout.table.map { table in
       Tensor(shape: [16], elementType: .uint8) { $0.copyBytes(from: table) }
     }
+    description.initialize(to: halftone_matrix())
+    describe(&description.pointee)
     let packed = Self.mutable(codes)
     parallelFor(layout.panels) { panel in
       withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16 * layout.stride) { buffer in
@@ -139,6 +142,8 @@ public final class PackedMatrix: @unchecked Sendable {
       }
     }
   }
+
+  deinit { description.deallocate() }
 
   /// Only while this object alone knows the tensor.
   static func mutable(_ tensor: Tensor) -> UnsafeMutableRawPointer {
@@ -162,15 +167,13 @@ public final class PackedMatrix: @unchecked Sendable {
     [codes, scales, minima, superScales, superMinima].reduce(0) { $0 + ($1?.count ?? 0) }
   }
 
-  /// The matrix for the kernels; its pointers are valid as long as this object lives.
-  public var kernelMatrix: halftone_matrix {
+  private func describe(_ matrix: inout halftone_matrix) {
     func bytes(_ tensor: Tensor?) -> UnsafePointer<UInt8>? {
       tensor.map { Self.address($0).assumingMemoryBound(to: UInt8.self) }
     }
     func halves(_ tensor: Tensor?) -> UnsafePointer<UInt16>? {
       tensor.map { Self.address($0).assumingMemoryBound(to: UInt16.self) }
     }
-    var matrix = halftone_matrix()
     matrix.rows = layout.rows
     matrix.columns = layout.columns
     matrix.bits = Int32(layout.bits)
@@ -184,14 +187,15 @@ public final class PackedMatrix: @unchecked Sendable {
     matrix.super_minima = halves(superMinima)
     matrix.row_sums = rowSums.map { Self.address($0).assumingMemoryBound(to: Float.self) }
     matrix.codes = bytes(codes)
-    return matrix
   }
+
+  /// The matrix for the kernels, valid as long as this object lives.
+  public var kernelMatrix: UnsafePointer<halftone_matrix> { UnsafePointer(description) }
 
   /// The matrix for the kernels; valid during `body`.
   public func withKernelMatrix<R>(_ body: (UnsafePointer<halftone_matrix>) throws -> R) rethrows
     -> R
   {
-    var matrix = kernelMatrix
-    return try withExtendedLifetime(self) { try body(&matrix) }
+    try withExtendedLifetime(self) { try body(kernelMatrix) }
   }
 }

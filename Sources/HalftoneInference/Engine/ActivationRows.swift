@@ -34,10 +34,10 @@ final class ActivationRows {
     forms.first { $0.form == form }?.floatRows ?? UnsafePointer(floatRows.base)
   }
 
-  func codes(_ form: InputForm) -> halftone_inputs {
+  func codes(_ form: InputForm) -> UnsafePointer<halftone_inputs> {
     guard let rows = forms.first(where: { $0.form == form }) else {
       preconditionFailure("inputs were not prepared as \(form)")
     }
-    return rows.inputs
+    return rows.kernelInputs
   }
 }

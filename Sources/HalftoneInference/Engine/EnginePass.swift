@@ -26,6 +26,7 @@ final class EngineWorkspace {
   let gate = Scratch<Float>()
   let up = Scratch<Float>()
   let logits = Scratch<Float>()
+  var tasks: [ProductTask] = []
   let attentionInput: ActivationRows
   let attentionOutput: ActivationRows
   let feedForwardInput: ActivationRows
@@ -85,19 +86,18 @@ struct EnginePass {
   /// Every product with its outputs [rows, linear.rows].
   func multiply(_ products: [(linear: PackedLinear, out: Scratch<Float>)], _ inputs: ActivationRows)
   {
-    var ends: [Int] = []
+    var left = products.reduce(0) { $0 + $1.linear.panels }
     var bytes = 0
+    workspace.tasks.removeAll(keepingCapacity: true)
     for (linear, out) in products {
-      out.reserve(inputs.rows * linear.rows)
-      ends.append((ends.last ?? 0) + linear.taskCount(inputRows: inputs.rows))
       bytes += linear.byteCount
+      linear.task(inputs, out.reserve(inputs.rows * linear.rows)).cut(
+        totalPanels: linear.panels, smallest: linear.smallestPiece(inputRows: inputs.rows),
+        threads: Parallelism.threads, panelsLeft: &left, into: &workspace.tasks)
     }
-    func run(_ task: Int) {
-      let index = ends.firstIndex { task < $0 } ?? 0
-      let (linear, out) = products[index]
-      linear.run(task: task - (index == 0 ? 0 : ends[index - 1]), inputs, out.base)
+    workspace.tasks.withUnsafeBufferPointer { tasks in
+      forEachTask(tasks.count, worthSharing: bytes * inputs.rows >= 1 << 16) { tasks[$0].run() }
     }
-    forEachTask(ends.last ?? 0, worthSharing: bytes * inputs.rows >= 1 << 16, run)
   }
 
   /// Small work is done faster than another thread can be told of it.

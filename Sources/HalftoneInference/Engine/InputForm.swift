@@ -54,14 +54,26 @@ enum InputForm: Hashable, Sendable {
 /// The rows of one activation matrix in one form.
 final class FormRows {
   let form: InputForm
-  private(set) var inputs = halftone_inputs()
+  private let description = UnsafeMutablePointer<halftone_inputs>.allocate(capacity: 1)
   private let floats = Scratch<Float>()
   private let codes = Scratch<Int8>()
   private let scales = Scratch<Float>()
   private let sums = Scratch<Int32>()
   private let zeros = Scratch<Float>()
 
-  init(_ form: InputForm) { self.form = form }
+  init(_ form: InputForm) {
+    self.form = form
+    description.initialize(to: halftone_inputs())
+  }
+
+  deinit { description.deallocate() }
+
+  /// The rows for the kernels, for forms of codes; valid as long as this object lives.
+  var kernelInputs: UnsafePointer<halftone_inputs> { UnsafePointer(description) }
+  private var inputs: halftone_inputs {
+    get { description.pointee }
+    set { description.pointee = newValue }
+  }
 
   /// Floats of the rows, for forms that have them.
   var floatRows: UnsafePointer<Float> { UnsafePointer(floats.base) }

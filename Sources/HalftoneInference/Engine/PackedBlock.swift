@@ -3,7 +3,7 @@ import HalftoneModels
 import HalftoneTensor
 
 /// A transformer block in the layout of the kernels.
-struct PackedBlock: Sendable {
+final class PackedBlock: Sendable {
   let attentionNorm: RMSNorm
   let queries: PackedLinear
   let keys: PackedLinear
@@ -36,13 +36,17 @@ struct PackedBlock: Sendable {
     heads = attention.heads
     keyHeads = attention.keyHeads
     window = attention.window ?? 0
+    attentionForms = [queries.form, keys.form, values.form]
+    outputForms = [output.form]
+    feedForwardForms = [gate.form, up.form]
+    downForms = [down.form]
   }
 
   /// The forms in which the inputs of the four groups of layers are wanted.
-  var attentionForms: [InputForm] { [queries.form, keys.form, values.form] }
-  var outputForms: [InputForm] { [output.form] }
-  var feedForwardForms: [InputForm] { [gate.form, up.form] }
-  var downForms: [InputForm] { [down.form] }
+  let attentionForms: [InputForm]
+  let outputForms: [InputForm]
+  let feedForwardForms: [InputForm]
+  let downForms: [InputForm]
 
   var headWidth: Int { queries.rows / heads }
   var linears: [PackedLinear] { [queries, keys, values, output, gate, up, down] }
