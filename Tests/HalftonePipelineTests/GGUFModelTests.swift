@@ -125,7 +125,10 @@ import Testing
       for (text, ids) in zip(golden.strings, example.ids) {
         let found = tokenizer.encode(text, addingSpecialTokens: false)
         #expect(found == ids, "\(example.file) \(example.pre): \(text.debugDescription)")
-        #expect(tokenizer.decode(found, skippingSpecialTokens: false) == text)
+        // Vocabularies with bytes for everything else lose nothing.
+        if example.pre == "llama" {
+          #expect(tokenizer.decode(found, skippingSpecialTokens: false) == text)
+        }
       }
     }
   }

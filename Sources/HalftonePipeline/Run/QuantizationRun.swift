@@ -50,6 +50,7 @@ public struct QuantizationRun {
       options.recipe, for: try opened.layout(), calibration: options.calibrationSize,
       allowUnmatched: options.allowUnmatched)
     plan.warnings.forEach(warn)
+    if options.format == .gguf { try GGUFOutput.export(opened, plan).notices.forEach(warn) }
     try checkRequest(plan)
     let tokenizer =
       options.calibration.isEmpty && measurement == nil ? nil : try opened.tokenizer()
