@@ -120,7 +120,7 @@ struct GGUFTensorPlan {
 
   private func storedScheme(_ name: String) throws -> LayerScheme? {
     guard let checkpoint = opened.store as? Checkpoint,
-      try checkpoint.quantizationConfig() != nil
+      try checkpoint.quantizationConfig() != nil, checkpoint.contains(name + ".weight_scale")
     else { return nil }
     return try checkpoint.storedScheme(name)
   }
