@@ -5,6 +5,7 @@ import HalftonePipeline
 import HalftoneSchemes
 import HalftoneTensor
 import HalftoneTestSupport
+import HalftoneTokenizers
 import Testing
 
 /// GGUF files that Halftone writes; that llama.cpp runs them is Scripts/interop/gguf_files.py.
