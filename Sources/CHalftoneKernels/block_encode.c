@@ -83,10 +83,11 @@ static void encode_powers(const float *x, const uint8_t *table, uint8_t *codes, 
 
 // MARK: Searches
 
-// The scale of codes -levels..<levels with the least squares weighted by x^2 among nineteen near
+// The scale of codes -levels..<levels, and the codes plus levels, with the least squares weighted by x^2 among nineteen near
 // the extreme's.
-static float search_centered(const float *x, int n, int levels) {
-  float top = extreme(x, n), best = 0, scale = 0;
+static float search_centered(const float *x, int n, int levels, uint8_t *codes) {
+  float top = extreme(x, n), best = 0, scale = 0, chosen = (float)-levels / top;
+  memset(codes, 0, (size_t)n);
   if (fabsf(top) < nothing) return 0;
   for (int step = 0; step < 20; ++step) {
     // 0 first, so that it wins among equals; then from -0.9 on.
@@ -105,15 +106,19 @@ static float search_centered(const float *x, int n, int levels) {
     } else if (squares > 0 && products * products > best * squares) {
       scale = products / squares;
       best = scale * products;
+      chosen = inverse;
     }
   }
+  for (int i = 0; i < n; ++i)
+    codes[i] = (uint8_t)(clamped(nearest(chosen * x[i]), -levels, levels - 1) + levels);
   return scale;
 }
 
 // The same with codes that are then moved one by one as long as that lowers the error.
-static float search_descending(const float *x, int n, int levels) {
+static float search_descending(const float *x, int n, int levels, uint8_t *out) {
   float top = extreme(x, n), products = 0, squares = 0;
   int codes[16];
+  memset(out, 0, (size_t)n);
   if (fabsf(top) < nothing) return 0;
   float inverse = (float)-levels / top;
   for (int i = 0; i < n; ++i) {
@@ -141,6 +146,7 @@ static float search_descending(const float *x, int n, int levels) {
       }
     }
   }
+  for (int i = 0; i < n; ++i) out[i] = (uint8_t)(codes[i] + levels);
   return squares > 0 ? products / squares : 0;
 }
 
@@ -250,11 +256,12 @@ static void encode_centered_k(const halftone_block_format *format, const float *
   int8_t *small = out.scales;
   float scales[16];
   for (int j = 0; j < 16; ++j)
-    scales[j] = format->id == q6_k ? search_centered(x + 16 * j, 16, levels)
-                                   : search_descending(x + 16 * j, 16, levels);
+    scales[j] = format->id == q6_k
+                    ? search_centered(x + 16 * j, 16, levels, codes + 16 * j)
+                    : search_descending(x + 16 * j, 16, levels, codes + 16 * j);
   float most = extreme(scales, 16);
-  // What has no scale gets zeros where ggml has them, so that files are the same.
-  memset(codes, 0, 256);
+  // A group whose scale is lost keeps the codes of the search, which stand for nothing then.
+  if (format->id == q6_k && fabsf(most) < nothing) memset(codes, 0, 256);
   memset(small, format->id == q6_k ? 0 : -32, 16);
   *out.super_scales = 0;
   if (format->id == q6_k ? fabsf(most) < nothing : most == 0) return;

@@ -10,6 +10,8 @@ struct Llama2CTokenizer: Tokenizer {
   private static let lowestScore: Float = -1e10
 
   private let model: BytePairEncoding
+  /// The vocabulary as the file spells it.
+  let entries: [Llama2CReader.Entry]
   private let tokens: [[UInt8]]
   private let ids: [ByteString: Int32]
   let beginningOfText: Int? = 1
@@ -24,6 +26,7 @@ struct Llama2CTokenizer: Tokenizer {
     guard entries.count >= 3 + 256 else {
       throw reader.error("\(entries.count) tokens; 3 special and 256 byte tokens must come first")
     }
+    self.entries = entries
     tokens = entries.map(\.token)
     var ids: [ByteString: Int32] = [:]
     for (id, token) in tokens.enumerated() where ids[ByteString(token)] == nil {
@@ -91,7 +94,7 @@ struct Llama2CTokenizer: Tokenizer {
 }
 
 /// Reads the little-endian records of a llama2.c vocabulary.
-private struct Llama2CReader {
+struct Llama2CReader {
   struct Entry {
     var token: [UInt8]
     var score: Float

@@ -55,7 +55,7 @@ public enum Tokenizers {
     }
   }
 
-  private static func read(_ path: String) throws -> [UInt8] {
+  static func read(_ path: String) throws -> [UInt8] {
     guard FileManager.default.fileExists(atPath: path) else {
       throw TokenizerError(.missing, "no such file", at: path)
     }

@@ -179,7 +179,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ["--format", "gguf"], ["--format", "pickle"], ["--memory", "lots"], ["--threads", "0"],
+    ["--format", "awq"], ["--format", "pickle"], ["--memory", "lots"], ["--threads", "0"],
     ["--resume", "--overwrite"], ["--samples", "0"], ["--quiet", "--verbose"], ["--nonsense"],
   ])
   func usage(_ arguments: [String]) throws { try expect(64, "Usage:", arguments: arguments) }

@@ -59,6 +59,10 @@ import Testing
     (
       ["convert", llama2c, "--output", "converted"], ["model", "output", "tensors", "bytes"]
     ),
+    (
+      ["convert", llama2c, "--format", "gguf", "--type", "q8_0", "--output", "x.gguf"],
+      ["model", "output", "tensors", "bytes", "notices"]
+    ),
   ]
 
   @Test(arguments: documents.indices) func documentsHaveTheirKeys(_ index: Int) throws {

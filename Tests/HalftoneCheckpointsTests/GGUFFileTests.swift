@@ -224,7 +224,7 @@ import Testing
     file.bytes += [UInt8](repeating: 1, count: 48)
     var random = SeededGenerator(seed: 3)
     var refused = 0
-    for _ in 0..<3000 {
+    for _ in 0..<500 {
       var broken = file
       for _ in 0...Int.random(in: 0..<3, using: &random) {
         let at = Int.random(in: 4..<broken.bytes.count, using: &random)
@@ -239,6 +239,6 @@ import Testing
         for tensor in read.tensors { _ = try read.tensor(tensor.name).float().values }
       } catch { refused += 1 }
     }
-    #expect(refused > 1000)
+    #expect(refused > 200)
   }
 }

@@ -9,7 +9,8 @@ struct QuantizeCommand: ParsableCommand {
     abstract: "Quantize a model and report what that cost.",
     discussion: """
       The output is a directory in the compressed-tensors format with report.json, report.html
-      and recipe.yaml inside. It appears complete or not at all. A run that was stopped or killed
+      and recipe.yaml inside, or with --format gguf one file in which codes are kept and scales are
+      rounded to halves. It appears complete or not at all. A run that was stopped or killed
       goes on with --resume, to the same bytes as a run that was not.
 
       Examples:
@@ -17,6 +18,7 @@ struct QuantizeCommand: ParsableCommand {
         halftone quantize models/tiny --recipe rtn-w4a16 --output tiny-rtn
         halftone quantize models/tiny --recipe my.yaml --calibration a.txt b.txt --output out \\
           --evaluate test.txt --context 512 --json
+        halftone quantize models/tiny --recipe rtn-w4a16 --format gguf --output tiny.gguf
       """)
 
   @Argument(help: "A Hugging Face directory or a llama2.c .bin file.")
@@ -24,10 +26,10 @@ struct QuantizeCommand: ParsableCommand {
 
   @OptionGroup var recipeOptions: RecipeOptions
 
-  @Option(help: "The directory to write.")
+  @Option(help: "The directory to write, or the .gguf file.")
   var output: String
 
-  @Option(help: "compressed-tensors; others are not supported in this version.")
+  @Option(help: "compressed-tensors or gguf; others are not supported in this version.")
   var format = "compressed-tensors"
 
   @Option(help: "The seed of everything random; the same seed gives the same bytes.")
@@ -50,7 +52,7 @@ struct QuantizeCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    try OutputFormat.check(format)
+    _ = try OutputFormat.named(format)
     if resume && overwrite {
       throw ValidationError("--resume and --overwrite contradict each other.")
     }
@@ -99,6 +101,7 @@ struct QuantizeCommand: ParsableCommand {
     options.length = recipeOptions.length
     options.memory = recipeOptions.memory?.bytes
     options.allowUnmatched = recipeOptions.allowUnmatched
+    options.format = try OutputFormat.named(format)
     options.seed = seed
     options.resume = resume
     options.overwrite = overwrite
@@ -106,17 +109,20 @@ struct QuantizeCommand: ParsableCommand {
   }
 }
 
-/// The formats of the contract, of which this version writes one.
-enum OutputFormat {
-  static let all = ["compressed-tensors", "gptq", "awq", "gguf", "mlx"]
+extension OutputFormat {
+  /// The formats of the contract, of which this version writes two.
+  private static let contract = ["compressed-tensors", "gptq", "awq", "gguf", "mlx"]
 
-  static func check(_ name: String) throws {
-    guard all.contains(name) else {
-      throw ValidationError("--format must be one of \(all.joined(separator: ", ")).")
+  /// The format of that name.
+  static func named(_ name: String) throws -> OutputFormat {
+    guard contract.contains(name) else {
+      throw ValidationError("--format must be one of \(contract.joined(separator: ", ")).")
     }
-    guard name == all[0] else {
+    guard let format = OutputFormat(rawValue: name) else {
       throw ValidationError(
-        "--format \(name) is not supported in this version; use --format compressed-tensors.")
+        "--format \(name) is not supported in this version; use --format compressed-tensors or "
+          + "gguf.")
     }
+    return format
   }
 }

@@ -70,6 +70,14 @@ public final class GGUFCheckpoint: WeightStore {
       divisors: try owners[GGUFNames.rotaryDivisors]?.tensor(GGUFNames.rotaryDivisors))
   }
 
+  /// Whether the file at `path` begins as GGUF files do.
+  public static func isGGUF(_ path: String) -> Bool {
+    (try? MappedFile(path: path)).map { $0.bytes.starts(with: "GGUF".utf8) } ?? false
+  }
+
+  /// What the tensor of a Hugging Face name is called in GGUF files; nil if it is in none.
+  public static func storedName(_ name: String) -> String? { GGUFNames.gguf(name) }
+
   public func contains(_ name: String) -> Bool { places[name] != nil }
 
   public func description(of name: String) throws(CheckpointError) -> TensorDescription {

@@ -18,10 +18,10 @@ public struct ModelConversion: Sendable {
   /// - Throws: ``PipelineError`` if the model is no llama2.c file or something is in the way; what
   ///   reading and writing throws.
   public func write(to path: String, overwriting: Bool = false) throws {
-    guard !SystemFile.isDirectory(model) else {
+    guard store is Llama2CCheckpoint else {
       throw PipelineError(
         .badInput,
-        "a directory, but this version converts llama2.c checkpoints only; name a .bin file",
+        "no llama2.c checkpoint, and no other becomes a directory in this version; name a .bin",
         at: model)
     }
     var options = QuantizationOptions(

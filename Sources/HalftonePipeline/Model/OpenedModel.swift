@@ -33,7 +33,9 @@ public struct OpenedModel: Sendable {
         at: path)
     }
     if SystemFile.isDirectory(path) { return try Checkpoint(path: path) }
-    if path.hasSuffix(".gguf") { return try GGUFCheckpoint(path: path) }
+    if path.hasSuffix(".gguf") || GGUFCheckpoint.isGGUF(path) {
+      return try GGUFCheckpoint(path: path)
+    }
     guard path.hasSuffix(".bin") else {
       throw PipelineError(
         .badInput,

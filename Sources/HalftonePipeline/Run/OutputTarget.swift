@@ -29,6 +29,9 @@ struct OutputTarget {
         "an unfinished run for this output is there; go on with --resume, or start again with "
           + "--overwrite", at: journal)
     }
+    if options.format == .gguf, !path.hasSuffix(".gguf") {
+      throw PipelineError(.usage, "name a file that ends in .gguf", at: path)
+    }
     guard SystemFile.exists(path) else { return }
     guard options.overwrite || options.resume && isUnfinished else {
       throw PipelineError(
@@ -36,6 +39,11 @@ struct OutputTarget {
         options.resume
           ? "exists, and no unfinished run is there to resume; replace it with --overwrite"
           : "exists already; choose another --output, or replace it with --overwrite", at: path)
+    }
+    if options.format == .gguf {
+      guard SystemFile.isDirectory(path) else { return }
+      throw PipelineError(
+        .cannotCreate, "a directory, so it is not replaced; remove it yourself", at: path)
     }
     let entries = try? FileManager.default.contentsOfDirectory(atPath: path)
     guard let entries, entries.isEmpty || entries.contains("config.json") else {

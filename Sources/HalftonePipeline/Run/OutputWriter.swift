@@ -19,6 +19,7 @@ struct OutputWriter {
   func write() throws -> RunRecord {
     run.progress(RunProgress(phase: "writing", fraction: 1))
     try SystemFile.remove(journal.outputPath)
+    if run.options.format == .gguf { return try writeGGUF() }
     let writer = try CompressedTensorsWriter(
       output: journal.outputPath, template: work.opened.store, modules: modules)
     try forEachLayer { layer in
@@ -34,6 +35,32 @@ struct OutputWriter {
     try writer.addFile("recipe.yaml", Array(run.options.recipe.canonicalText.utf8))
     try writer.publish()
     return record
+  }
+
+  /// Leaves the complete file at the journal's output path.
+  private func writeGGUF() throws -> RunRecord {
+    try GGUFOutput(run: run, work: work, journal: journal).write()
+    run.progress(RunProgress(phase: "verifying", fraction: 1))
+    let written = try OpenedModel(path: journal.outputPath)
+    try verifyNumbers(written)
+    return try record(written)
+  }
+
+  /// Codes are kept; scales have been rounded to halves, which have eleven bits, and minima too.
+  private func verifyNumbers(_ written: OpenedModel) throws {
+    let weights = StoredWeights(store: written.store)
+    try forEachLayer { layer in
+      let stored = try weights.linearWeight(layer.record.name).dense()
+      let measured = layer.weight.dequantized()
+      let limit = measured.values.reduce(0) { max($0, abs($1)) } * 0x1p-9
+      let isSame =
+        stored.shape == measured.shape
+        && zip(stored.values, measured.values).allSatisfy { abs($0 - $1) <= limit }
+      guard isSame else {
+        throw mismatch(
+          layer.record.name, "its weights differ by more than the rounding of scales to halves")
+      }
+    }
   }
 
   private var modules: [CompressedTensorsWriter.Module] {

@@ -9,6 +9,7 @@ public struct QuantizationOptions: Sendable {
   public var samples: Int?
   public var length: Int?
   public var output: String
+  public var format = OutputFormat.compressedTensors
   public var seed: UInt64 = 0
   /// Bytes the run may take; refused beforehand if it is expected to take more.
   public var memory: Int?
@@ -26,6 +27,14 @@ public struct QuantizationOptions: Sendable {
     CalibrationSize(
       samples: samples ?? recipe.calibration.samples, length: length ?? recipe.calibration.length)
   }
+}
+
+/// What a run writes.
+public enum OutputFormat: String, Sendable, CaseIterable {
+  /// A directory.
+  case compressedTensors = "compressed-tensors"
+  /// One file.
+  case gguf
 }
 
 /// How far a run has come.

@@ -50,6 +50,13 @@ public struct QuantizationRun {
       options.recipe, for: try opened.layout(), calibration: options.calibrationSize,
       allowUnmatched: options.allowUnmatched)
     plan.warnings.forEach(warn)
+    guard options.format == .gguf || !(opened.store is GGUFCheckpoint) else {
+      throw PipelineError(
+        .badInput,
+        "a GGUF file has no tokenizer.json for the output; use --format gguf, or the original",
+        at: options.model)
+    }
+    if options.format == .gguf { try GGUFOutput.export(opened, plan).notices.forEach(warn) }
     try checkRequest(plan)
     let tokenizer =
       options.calibration.isEmpty && measurement == nil ? nil : try opened.tokenizer()

@@ -16,6 +16,16 @@ public enum RowOrder: Sendable, Equatable {
     }
   }
 
+  /// The row that stored row `stored` holds: the inverse of ``storedRow(_:)``.
+  public func row(storedAt stored: Int) -> Int {
+    switch self {
+    case .stored: return stored
+    case .interleavedHeads(let width):
+      let inHead = stored % width
+      return stored - inHead + inHead % 2 * (width / 2) + inHead / 2
+    }
+  }
+
   /// Whether it maps 0..<rows to itself.
   public func fits(rows: Int) -> Bool {
     switch self {
