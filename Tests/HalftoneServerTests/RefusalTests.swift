@@ -135,7 +135,7 @@ import Testing
   @Test func `a full queue, a time limit and a stopped scheduler have their statuses`()
     async throws
   {
-    try await RunningServer.with(.init(parallel: 1, queue: 0)) { server in
+    try await RunningServer.with(.init(parallel: 1, queue: 0), model: .slow) { server in
       var full = try await server.client.send("GET", "/health")
       // The one that runs may be over before the other arrives.
       for _ in 0..<20 where full.status != 429 {
@@ -150,7 +150,8 @@ import Testing
       let stopped = try await server.client.post("/v1/completions", ["prompt": "a"])
       #expect(stopped.status == 503)
     }
-    try await RunningServer.with(configure: { $0.timeLimit = .milliseconds(30) }) { server in
+    try await RunningServer.with(model: .slow, configure: { $0.timeLimit = .milliseconds(30) }) {
+      server in
       let busy = try (0..<4).map { _ in
         try server.scheduler.submit([1], .init(tokens: 500, stop: []))
       }
