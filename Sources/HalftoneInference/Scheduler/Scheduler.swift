@@ -180,7 +180,7 @@ final class SchedulerCore: Sendable {
   }
 
   private func start(_ job: SchedulerJob, _ running: inout [Running]) {
-    do throws(GenerationError) {
+    do {
       let active = try ActiveSequence(engine, job.prompt, job.options, capacity: capacity)
       running.append(Running(job: job, active: active))
     } catch {

@@ -26,7 +26,7 @@ extension OpenedModel {
 
   /// The Jinja text that the model's files give for conversations, if any.
   public func chatTemplateSource() -> String? {
-    guard SystemFile.isDirectory(path) else { return nil }
+    guard SystemFile.isDirectory(path) else { return chatTemplate }
     let directory = path as NSString
     let file = directory.appendingPathComponent("chat_template.jinja")
     if let text = try? TextFile.read(file) { return text }
