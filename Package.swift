@@ -5,7 +5,7 @@ import PackageDescription
 let libraries = [
   "HalftoneTensor", "HalftoneSchemes", "HalftoneLayers", "HalftoneModels", "HalftoneTokenizers",
   "HalftoneCheckpoints", "HalftoneMethods", "HalftoneInference", "HalftoneEvaluation",
-  "HalftonePipeline", "HalftoneReport",
+  "HalftonePipeline", "HalftoneReport", "HalftoneServer",
 ]
 
 /// The folder of golden files of a test target, if it has one; tests read it where it lies.
@@ -19,12 +19,17 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .library(name: "Halftone", targets: ["Halftone"]),
+    .library(name: "HalftoneServer", targets: ["HalftoneServer"]),
     .executable(name: "halftone", targets: ["HalftoneCLI"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
     // C and system libraries
@@ -74,9 +79,22 @@ let package = Package(
         .product(name: "Yams", package: "Yams"),
       ]),
     .target(name: "HalftoneReport"),
+    .target(
+      name: "HalftoneServer",
+      dependencies: [
+        "HalftoneTokenizers", "HalftoneCheckpoints", "HalftoneInference",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ]),
 
     // Products
-    .target(name: "Halftone", dependencies: libraries.map { .byName(name: $0) }),
+    .target(
+      name: "Halftone",
+      dependencies: libraries.filter { $0 != "HalftoneServer" }.map { .byName(name: $0) }),
     .executableTarget(
       name: "HalftoneCLI",
       dependencies: libraries.map { .byName(name: $0) } + [

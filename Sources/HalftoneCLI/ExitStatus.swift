@@ -7,6 +7,7 @@ import HalftoneMethods
 import HalftoneModels
 import HalftonePipeline
 import HalftoneSchemes
+import HalftoneServer
 import HalftoneTensor
 import HalftoneTokenizers
 
@@ -32,6 +33,7 @@ enum ExitStatus: Int32 {
     case let error as MappedFileError:
       self = [ENOENT, ENOTDIR].contains(error.reason) ? .missing : .inputOutput
     case is GenerationError: self = .usage
+    case is ServerError: self = .inputOutput
     case is RecipeError, is SchemeError, is MethodError, is ModelError, is EvaluationError:
       self = .badInput
     default: return nil

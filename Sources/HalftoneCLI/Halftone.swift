@@ -16,8 +16,8 @@ struct Halftone: ParsableCommand {
     version: Version.current,
     subcommands: [
       QuantizeCommand.self, PlanCommand.self, EvaluateCommand.self, GenerateCommand.self,
-      TokenizeCommand.self, InspectCommand.self, CompareCommand.self, ConvertCommand.self,
-      BenchmarkCommand.self, MethodsCommand.self, RecipesCommand.self,
+      ServeCommand.self, TokenizeCommand.self, InspectCommand.self, CompareCommand.self,
+      ConvertCommand.self, BenchmarkCommand.self, MethodsCommand.self, RecipesCommand.self,
     ])
 
   static func main() {

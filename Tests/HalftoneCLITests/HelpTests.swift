@@ -5,8 +5,8 @@ import Testing
 /// What `--help` prints, compared with files; RECORD_SNAPSHOTS=1 writes them and fails.
 @Suite struct HelpTests {
   static let commands = [
-    "", "quantize", "plan", "evaluate", "generate", "tokenize", "inspect", "compare", "convert",
-    "benchmark", "methods", "recipes", "recipes show",
+    "", "quantize", "plan", "evaluate", "generate", "serve", "tokenize", "inspect", "compare",
+    "convert", "benchmark", "methods", "recipes", "recipes show",
   ]
 
   @Test(arguments: commands) func help(_ command: String) throws {

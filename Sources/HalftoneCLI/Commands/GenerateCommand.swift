@@ -1,6 +1,8 @@
 import ArgumentParser
 import HalftoneInference
+import HalftoneLayers
 import HalftonePipeline
+import HalftoneTokenizers
 
 struct GenerateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -10,6 +12,7 @@ struct GenerateCommand: ParsableCommand {
       Examples:
         halftone generate models/tiny --prompt "Once upon a time" --tokens 100
         halftone generate tiny-w4 --prompt "Once" --temperature 0.8 --seed 7 --json
+        halftone generate qwen3 --chat auto --system "Be brief." --prompt "What is a halftone?"
         halftone generate models/tiny --prompt "Once" --stop "The end" --repetition-penalty 1.1
       """)
 
@@ -27,6 +30,15 @@ struct GenerateCommand: ParsableCommand {
 
   @Option(help: "End before this text; may be given several times.")
   var stop: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Take the prompt as a user's message: the name of a chat template, or auto for the model's.",
+      valueName: "name"))
+  var chat: String?
+
+  @Option(help: "The system text of the chat.")
+  var system: String?
 
   @OptionGroup var sampling: SamplingArguments
   @OptionGroup var engine: EngineArguments
@@ -53,18 +65,28 @@ struct GenerateCommand: ParsableCommand {
     }
   }
 
+  func validate() throws {
+    if system != nil, chat == nil { throw ValidationError("--system needs --chat.") }
+  }
+
   func run() throws {
     threads.apply()
     let opened = try OpenedModel(path: model)
+    let tokenizer = try opened.tokenizer()
+    var options = GenerationOptions(tokens: tokens, sampling: sampling.options)
+    var ids = tokenizer.encode(prompt)
+    if let template = try opened.chatTemplate(named: chat) {
+      let lead = system.map { [ChatMessage(.system, $0)] } ?? []
+      ids = try template.encode(lead + [ChatMessage(.user, prompt)], tokenizer)
+      options.stop = Set(opened.model.endOfTextIds).union(template.endIds(tokenizer))
+    }
     let generator = try TextGenerator(
       Generator(Engine(opened.model, options: engine.options), capacity: context),
-      tokenizer: opened.tokenizer())
-    if !common.json { StandardOutput.write(prompt) }
-    let output = try generator.generate(
-      prompt, GenerationOptions(tokens: tokens, sampling: sampling.options), stop: stop
-    ) { piece in
+      tokenizer: tokenizer)
+    if !common.json, chat == nil { StandardOutput.write(prompt) }
+    let output = try generator.generate(tokens: [ids], options, stop: stop) { _, piece in
       if !common.json { StandardOutput.write(piece) }
-    }
+    }[0]
     guard common.json else { return StandardOutput.line("") }
     let result = output.generation
     try StandardOutput.json(

@@ -9,18 +9,23 @@ enum Interruption {
 
   /// From now on SIGINT and SIGTERM ask for an end at the next good place; a second one ends at once.
   static func listen() {
-    // A parent that blocks signals on its threads hands that on to its children.
-    var signals = sigset_t()
-    sigemptyset(&signals)
     for number in [SIGINT, SIGTERM] {
-      sigaddset(&signals, number)
       signal(number) { number in
         Interruption.requested.store(true, ordering: .relaxed)
         signal(number, SIG_DFL)
       }
     }
-    sigprocmask(SIG_UNBLOCK, &signals, nil)
+    unblock()
     // A limit on the size of files is then an error of the write, which says what to do.
     signal(SIGXFSZ, SIG_IGN)
+  }
+
+  /// Lets SIGINT and SIGTERM through: a parent that blocks signals on its threads hands that on to
+  /// its children.
+  static func unblock() {
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    for number in [SIGINT, SIGTERM] { sigaddset(&signals, number) }
+    sigprocmask(SIG_UNBLOCK, &signals, nil)
   }
 }

@@ -1,0 +1,29 @@
+/// How a server listens and what it allows.
+public struct ServerOptions: Sendable {
+  /// The address to listen on; anything but loopback is reachable from other machines.
+  public var host = "127.0.0.1"
+  /// The port to listen on; 0 for one that is free.
+  public var port = 8080
+  /// What clients must send as their bearer token; nil for no check.
+  public var apiKey: String?
+  /// The most bytes of a request's body.
+  public var largestBody = 1 << 20
+  /// How long a request may take, from its arrival to its last token.
+  public var timeLimit = Duration.seconds(600)
+  /// How long requests that run may go on after the server was told to stop.
+  public var grace = Duration.seconds(30)
+  /// How long a connection may stay open without a request.
+  public var idleTime = Duration.seconds(60)
+  /// The most connections at a time; others wait in the system's backlog.
+  public var connections = 1024
+  /// How much is written to the log.
+  public var verbosity = Verbosity.normal
+
+  public enum Verbosity: Sendable {
+    case quiet
+    case normal
+    case verbose
+  }
+
+  public init() {}
+}
