@@ -2,6 +2,7 @@ import Foundation
 import HalftoneCheckpoints
 import HalftoneLayers
 import HalftonePipeline
+import HalftoneReport
 import HalftoneSchemes
 import HalftoneTensor
 import HalftoneTestSupport
