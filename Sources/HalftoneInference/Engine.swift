@@ -5,21 +5,20 @@ public import HalftoneTensor
 
 /// How a model is held in memory and run.
 public struct EngineOptions: Sendable, Equatable {
-  /// How inputs reach quantized weights whose checkpoint does not say how to round them.
+  /// How inputs reach layers whose checkpoint does not say how to round them.
   public enum Inputs: String, Sendable, CaseIterable {
-    /// As int8 for the block formats of GGUF, which were made for that; as float otherwise.
-    case auto
-    /// As they are.
-    case float
-    /// Rounded to eight bits, a scale for each 256 columns: several times faster on long prompts.
+    /// Rounded for speed: to eight bits with a scale for each 256 columns where weights are codes, to
+    /// bfloat16 where weights are bfloat16 and the processor multiplies those.
     case int8
+    /// As they are, for measurements.
+    case float
   }
 
   public var inputs: Inputs
   /// How keys and values of earlier positions are stored.
   public var cache: CacheType
 
-  public init(inputs: Inputs = .auto, cache: CacheType = .f16) {
+  public init(inputs: Inputs = .int8, cache: CacheType = .f16) {
     self.inputs = inputs
     self.cache = cache
   }

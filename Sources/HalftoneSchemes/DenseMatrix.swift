@@ -72,3 +72,41 @@ public final class DenseMatrix: @unchecked Sendable {
 
   deinit { description.deallocate() }
 }
+
+/// A bfloat16 weight matrix in the layout of the bfloat16 products: panels of sixteen rows, in which
+/// two neighbouring columns of a row lie side by side.
+public final class BFloat16Matrix: Sendable {
+  private let packed: Tensor
+
+  /// Packs `weight` [rows, columns] of bfloat16; a mapped weight's pages are given back.
+  public init(_ weight: Tensor) {
+    precondition(weight.shape.count == 2 && weight.elementType == .bfloat16)
+    let (rows, columns) = (weight.shape[0], weight.shape[1])
+    let pairs = (columns + 1) / 2
+    packed = weight.withBytes { bytes in
+      Tensor(shape: [(rows + 15) / 16, pairs, 32], elementType: .bfloat16) { out in
+        guard let from = bytes.baseAddress, let to = out.baseAddress else { return }
+        parallelFor((rows + 15) / 16) { panel in
+          let count = min(16, rows - panel * 16)
+          withUnsafeTemporaryAllocation(of: UInt16.self, capacity: count * columns) { copy in
+            // Tensors of a file may lie at any address.
+            UnsafeMutableRawBufferPointer(copy).copyMemory(
+              from: UnsafeRawBufferPointer(
+                start: from + panel * 32 * columns, count: count * 2 * columns))
+            halftone_pack_bf16(
+              copy.baseAddress, count, columns,
+              to.assumingMemoryBound(to: UInt16.self) + panel * 32 * pairs)
+          }
+        }
+      }
+    }
+    weight.evict()
+  }
+
+  public var byteCount: Int { packed.count * 2 }
+
+  /// For the kernels, valid as long as this object lives.
+  public var elements: UnsafePointer<UInt16> {
+    PackedMatrix.address(packed).assumingMemoryBound(to: UInt16.self)
+  }
+}

@@ -74,7 +74,7 @@ struct RoundedWeights: WeightSource {
         let plain = ForwardContext(
           batch: 1, length: x.rows, cosine: context.cosine, sine: context.sine)
         expectClose(
-          PackedLinear(layer, inputs: .auto)(x), layer(x, plain), tolerance: 1e-5)
+          PackedLinear(layer, inputs: .float)(x), layer(x, plain), tolerance: 1e-5)
       }
       hidden = block(hidden, context)
       #expect(seen == 7)
@@ -87,7 +87,8 @@ struct RoundedWeights: WeightSource {
     let ids = try Bundled("books-7m").encode("books-test.txt")
     let options = PerplexityOptions(context: 128, windows: 16)
     let definition = try Perplexity.evaluate(model, ids: ids, options: options)
-    let engine = try Perplexity.evaluate(.engine(Engine(model)), ids: ids, options: options)
+    let engine = try Perplexity.evaluate(
+      .engine(Engine(model, options: .init(inputs: .float))), ids: ids, options: options)
     #expect(engine.tokens == definition.tokens)
     #expect(relative(engine.perplexity, definition.perplexity) < 1e-3)
   }

@@ -79,4 +79,15 @@ import Testing
     let packed = PackedLinear(linear, inputs: .int8)
     expectClose(packed(x).values, linear(x, context).values, tolerance: 1e-2)
   }
+
+  @Test func `bfloat16 weights are exact for inputs that bfloat16 holds`() throws {
+    let context = ForwardContext(batch: 1, length: 1, cosine: Tensor([0]), sine: Tensor([0]))
+    let weight = Self.inputs(rows: 37, columns: 70).converted(to: .bfloat16)
+    let linear = Linear(name: "layer", weight: .dense(weight))
+    let x = Self.inputs(rows: 9, columns: 70).converted(to: .bfloat16).float()
+    for inputs in EngineOptions.Inputs.allCases {
+      let packed = PackedLinear(linear, inputs: inputs)
+      expectClose(packed(x).values, linear(x, context).values, tolerance: 2e-6)
+    }
+  }
 }

@@ -91,7 +91,8 @@ struct BenchmarkCommand: ParsableCommand {
     let weightBytes = running.weightBytes
     return Document(
       model: model, threads: Parallelism.threads, kernels: Engine.kernelName,
-      cache: engine.cache.rawValue, inputs: engine.inputs.rawValue, prompt: prompt, tokens: tokens,
+      cache: engine.cache.rawValue, inputs: engine.options.inputs.rawValue, prompt: prompt,
+      tokens: tokens,
       loadSeconds: loadSeconds,
       prefillTokensPerSecond: result.prefillTokensPerSecond,
       decodeTokensPerSecond: result.decodeTokensPerSecond, weightBytes: weightBytes,

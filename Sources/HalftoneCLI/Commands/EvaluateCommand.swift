@@ -77,7 +77,7 @@ struct EvaluateCommand: ParsableCommand {
 
   private func measured(_ opened: OpenedModel) throws -> MeasuredModel {
     guard !runsDefinition, opened.isQuantized else { return .definition(opened.model) }
-    return .engine(try Engine(opened.model, options: engine.options))
+    return .engine(try Engine(opened.model, options: engine.exactOptions))
   }
 
   private func measure(

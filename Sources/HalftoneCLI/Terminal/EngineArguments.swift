@@ -11,12 +11,14 @@ struct EngineArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Inputs of quantized layers whose checkpoint does not round them: float, int8 (faster on long "
-        + "prompts) or auto (int8 for GGUF blocks, otherwise float)."),
+      "Inputs of layers whose checkpoint does not round them: int8 (fast; bfloat16 for bfloat16 "
+        + "weights) or float (exact). Default: float for evaluate, otherwise int8."),
     transform: { try parsed($0, EngineOptions.Inputs.allCases) })
-  var inputs = EngineOptions.Inputs.auto
+  var inputs: EngineOptions.Inputs?
 
-  var options: EngineOptions { EngineOptions(inputs: inputs, cache: cache) }
+  var options: EngineOptions { EngineOptions(inputs: inputs ?? .int8, cache: cache) }
+  /// For figures that describe the model rather than the engine.
+  var exactOptions: EngineOptions { EngineOptions(inputs: inputs ?? .float, cache: cache) }
 
   /// The case of that name, or an error that names them all.
   private static func parsed<Choice: RawRepresentable<String>>(

@@ -34,6 +34,13 @@ final class ActivationRows {
     forms.first { $0.form == form }?.floatRows ?? UnsafePointer(floatRows.base)
   }
 
+  func pairs(_ form: InputForm) -> UnsafePointer<UInt16> {
+    guard let rows = forms.first(where: { $0.form == form }) else {
+      preconditionFailure("inputs were not prepared as \(form)")
+    }
+    return rows.pairRows
+  }
+
   func codes(_ form: InputForm) -> UnsafePointer<halftone_inputs> {
     guard let rows = forms.first(where: { $0.form == form }) else {
       preconditionFailure("inputs were not prepared as \(form)")

@@ -266,5 +266,7 @@ enum RowKernels {
 }
 
 enum AttentionKernels {
+  /// Whether the processor has instructions for products of bfloat16.
+  static let multipliesBFloat16 = String(cString: set.name).hasSuffix("bf16")
   nonisolated(unsafe) static let set = halftone_attention_best().pointee
 }

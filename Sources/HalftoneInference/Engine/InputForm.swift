@@ -47,6 +47,7 @@ enum InputForm: Hashable, Sendable {
   case floats
   /// Floats rounded to a grid, for products without an integer kernel.
   case rounded(InputGrid)
+  case bfloat16
   /// Integer codes.
   case codes(InputGrid)
 }
@@ -56,6 +57,7 @@ final class FormRows {
   let form: InputForm
   private let description = UnsafeMutablePointer<halftone_inputs>.allocate(capacity: 1)
   private let floats = Scratch<Float>()
+  private let pairs = Scratch<UInt16>()
   private let codes = Scratch<Int8>()
   private let scales = Scratch<Float>()
   private let sums = Scratch<Int32>()
@@ -78,11 +80,15 @@ final class FormRows {
   /// Floats of the rows, for forms that have them.
   var floatRows: UnsafePointer<Float> { UnsafePointer(floats.base) }
 
+  /// The rows as bfloat16, for the form of that name.
+  var pairRows: UnsafePointer<UInt16> { UnsafePointer(pairs.base) }
+
   /// Makes room for `rows` rows of `columns` elements.
   func reserve(rows: Int, columns: Int) {
     switch form {
     case .floats: break
     case .rounded: floats.reserve(rows * columns)
+    case .bfloat16: pairs.reserve(rows * columns)
     case .codes(let grid):
       inputs.rows = rows
       inputs.columns = columns
@@ -102,6 +108,7 @@ final class FormRows {
     let elements = UnsafeBufferPointer(start: x, count: columns)
     switch form {
     case .floats: break
+    case .bfloat16: RowKernels.set.f32_to_bf16(x, pairs.base + row * columns, columns)
     case .rounded(.groups): preconditionFailure("groups are for integer products")
     case .rounded(let grid):
       Kernels.roundTrip(

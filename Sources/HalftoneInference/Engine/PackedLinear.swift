@@ -7,6 +7,7 @@ package final class PackedLinear: Sendable {
   enum Weight: Sendable {
     case codes(PackedMatrix)
     case dense(DenseMatrix)
+    case pairs(BFloat16Matrix)
   }
 
   let weight: Weight
@@ -32,6 +33,10 @@ package final class PackedLinear: Sendable {
     self.bias = bias
     let fast = inputs == .int8 ? InputForm.codes(.groups(Self.inputGroup)) : .floats
     switch weight {
+    case .dense(let tensor) where Self.multipliesPairs(tensor, quantizer, inputs):
+      self.weight = .pairs(BFloat16Matrix(tensor))
+      form = .bfloat16
+      return
     case .quantized(let tensor):
       if let packed = tensor.packed(withRowSums: quantizer?.hasZeros ?? false) {
         self.weight = .codes(packed)
@@ -44,9 +49,7 @@ package final class PackedLinear: Sendable {
       let packed = blocks.packed()
       blocks.bytes.evict()
       self.weight = .codes(packed)
-      form =
-        quantizer.map { .codes($0) }
-        ?? (inputs == .float ? .floats : .codes(.groups(Self.inputGroup)))
+      form = quantizer.map { .codes($0) } ?? fast
       return
     case .dense(let tensor):
       let dense = DenseMatrix(tensor)
@@ -55,8 +58,17 @@ package final class PackedLinear: Sendable {
     form = quantizer.map { .rounded($0) } ?? .floats
   }
 
+  /// Whether the processor multiplies the weight's bfloat16 numbers as they are.
+  private static func multipliesPairs(
+    _ weight: Tensor, _ quantizer: InputGrid?, _ inputs: EngineOptions.Inputs
+  ) -> Bool {
+    weight.elementType == .bfloat16 && quantizer == nil && inputs == .int8
+      && AttentionKernels.multipliesBFloat16
+  }
+
   var byteCount: Int {
     switch weight {
+    case .pairs(let matrix): matrix.byteCount
     case .codes(let matrix): matrix.byteCount
     case .dense(let matrix): matrix.byteCount
     }
@@ -75,6 +87,7 @@ package final class PackedLinear: Sendable {
           .floats(matrix.kernelMatrix, inputs.floats(form))
         }
       case .dense(let matrix): .dense(matrix.kernelMatrix, inputs.floats(form))
+      case .pairs(let matrix): .pairs(matrix.elements, inputs.pairs(form))
       }
     return ProductTask(
       weight: weight, inputRows: inputs.rows, inputColumns: columns, out: out, outputs: rows)

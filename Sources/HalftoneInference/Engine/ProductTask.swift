@@ -6,6 +6,7 @@ struct ProductTask {
     case codes(UnsafePointer<halftone_matrix>, UnsafePointer<halftone_inputs>)
     case floats(UnsafePointer<halftone_matrix>, UnsafePointer<Float>)
     case dense(UnsafePointer<halftone_dense_matrix>, UnsafePointer<Float>)
+    case pairs(UnsafePointer<UInt16>, UnsafePointer<UInt16>)
   }
 
   let weight: Weight
@@ -29,6 +30,9 @@ struct ProductTask {
     case .dense(let matrix, let x):
       set?.pointee.dense_product(
         x, inputColumns, inputRows, matrix, firstPanel, panels, out, outputs)
+    case .pairs(let packed, let x):
+      AttentionKernels.set.bf16_product(
+        x, inputColumns, inputRows, packed, outputs, inputColumns, firstPanel, panels, out, outputs)
     }
   }
 

@@ -51,8 +51,8 @@ public struct OpenedModel: Sendable {
 
   /// Whether any linear layer is stored in codes.
   public var isQuantized: Bool {
-    let names = Set(store.names)
-    return names.contains { $0.hasSuffix(".weight_packed") || $0.hasSuffix(".weight_scale") }
+    store is GGUFCheckpoint
+      || store.names.contains { $0.hasSuffix(".weight_packed") || $0.hasSuffix(".weight_scale") }
   }
 
   /// The layers and sizes of the model, from the shapes alone.
