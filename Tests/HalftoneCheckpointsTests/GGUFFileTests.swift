@@ -26,6 +26,11 @@ import Testing
       bytes += Array(text.utf8)
     }
 
+    mutating func value(_ key: String, _ type: UInt32) {
+      add(key)
+      add(type)
+    }
+
     mutating func tensor(
       _ name: String, _ lengths: [UInt64], type: UInt32, offset: UInt64
     ) {
@@ -62,31 +67,23 @@ import Testing
 
   @Test func valuesOfEveryType() throws {
     var file = Builder(tensors: 0, values: 8)
-    file.add("a.u8")
-    file.add(UInt32(0))
+    file.value("a.u8", 0)
     file.add(UInt8(200))
-    file.add("a.i64")
-    file.add(UInt32(11))
+    file.value("a.i64", 11)
     file.add(Int64(-5))
-    file.add("a.f32")
-    file.add(UInt32(6))
+    file.value("a.f32", 6)
     file.add(Float(1.5).bitPattern)
-    file.add("a.f64")
-    file.add(UInt32(12))
+    file.value("a.f64", 12)
     file.add(Double(-0.25).bitPattern)
-    file.add("a.bool")
-    file.add(UInt32(7))
+    file.value("a.bool", 7)
     file.add(UInt8(1))
-    file.add("a.text")
-    file.add(UInt32(8))
+    file.value("a.text", 8)
     file.add("käse")
-    file.add("a.words")
-    file.add(UInt32(9))
+    file.value("a.words", 9)
     file.add(UInt32(8))
     file.add(UInt64(3))
     for word in ["", "one", "two words"] { file.add(word) }
-    file.add("a.numbers")
-    file.add(UInt32(9))
+    file.value("a.numbers", 9)
     file.add(UInt32(5))
     file.add(UInt64(2))
     file.add(Int32(-1))
