@@ -1,6 +1,8 @@
 import CHalftoneKernels
 
-/// One thread's piece of a product. It holds no references, so that handing it out counts none.
+/// One thread's piece of a product.
+///
+/// It holds no references, so that handing it out counts none.
 struct ProductTask {
   enum Weight {
     case codes(UnsafePointer<halftone_matrix>, UnsafePointer<halftone_inputs>)
