@@ -83,7 +83,7 @@ typedef struct {
   // the inputs, inner, total) and inner = 0; at last, with zeros, total = fma(-(scale * zero), row sum,
   // total). A result does not depend on the other rows or on the range of panels.
   //
-  // Up to four rows are streamed; more need about 170 KB of stack, and run best with panels in
+  // Up to four rows are streamed; more need about 360 KB of stack, and run best with panels in
   // multiples of four.
   void (*product)(const halftone_inputs *x, const halftone_matrix *w, size_t first, size_t count,
                   float *out, size_t out_stride);

@@ -9,6 +9,7 @@ enum {
   TILE_SHORT = 6,
   TILE_REST = 4,
   TILE_PANELS = 2,
+  BLOCK_TILES = 1,  // whether a tile over unrolled blocks fits the registers
   FLOAT_ROWS = 6,
   FLOAT_WIDE = 4,
 };

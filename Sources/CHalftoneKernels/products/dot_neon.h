@@ -13,6 +13,7 @@ enum {
   TILE_SHORT = 3,
   TILE_REST = 2,
   TILE_PANELS = 1,
+  BLOCK_TILES = 0,  // whether a tile over unrolled blocks fits the registers
   FLOAT_ROWS = 6,
   FLOAT_WIDE = 1,
 };

@@ -20,6 +20,7 @@ enum {
 typedef struct {
   size_t count;
   int pairs;  // whether these are the sixteen segments of two units
+  int opens;  // whether a group of inputs begins with the span
   size_t weight_group[span_units], input_group[span_units];
   uint8_t units[span_units];   // length in units
   uint8_t closes[span_units];  // whether the inputs' group ends with it
@@ -63,6 +64,7 @@ static void plan_span(const halftone_matrix *w, size_t input_group, size_t start
   column_group weights = group_at(w->group, columns, start);
   column_group inputs = group_at(input_group, columns, start);
   int pairs = 1;
+  plan->opens = start == 0 || (input_group < columns && start % input_group == 0);
   for (size_t column = start; column < end; ++count) {
     size_t next = smaller_size(smaller_size(weights.end, inputs.end), end);
     size_t units = (next - column + unit_columns - 1) / unit_columns;

@@ -129,6 +129,59 @@ INLINE void vector_panel(const vector_task *t, size_t panel, const code_kind kin
   }
 }
 
+// Bytes of a panel's scales for one group.
+INLINE size_t scale_bytes(const halftone_matrix *w) {
+  return panel_rows * (w->scale_type == halftone_scale_f32   ? sizeof(float)
+                       : w->scale_type == halftone_scale_f16 ? sizeof(uint16_t)
+                                                             : sizeof(int8_t));
+}
+
+// Adds block `b` of the panel, its scales and minima, to the inner sums.
+INLINE void vector_block(const vector_task *t, size_t panel, size_t groups, size_t b,
+                         const bytes64 *steps, const int wide, const size_t rows, lanes *inner) {
+  const lanes scale = group_scales(t->w, panel, groups, b);
+  const lanes minimum = t->w->minima ? group_minima(t->w, panel, groups, b) : splat(0);
+  EACH(r, rows) {
+    const size_t at = (t->row + r) * t->x->stride + b * block_columns;
+    const int32_t *sums = t->x->sums + at / unit_columns, sum = sums[0] + sums[1];
+    const int8_t *x = t->x->codes + at;
+    two_sums dots = {(ints)(-t->zero * sum), 0};
+    add_steps(steps, block_steps, &x, 0, wide, 1, &dots);
+    inner[r] = fused(__builtin_convertvector(dots.even + dots.odd, lanes), scale, inner[r]);
+    if (t->w->minima) inner[r] = fused(splat((float)sum), minimum, inner[r]);
+  }
+}
+
+// A panel with one group of weights a block: nothing is done span by span, so that the codes never
+// wait. Scales are fetched as far ahead as codes.
+INLINE void vector_blocks(const vector_task *t, size_t panel, const code_kind kind,
+                          const size_t rows, lanes *total) {
+  const halftone_matrix *w = t->w;
+  const size_t groups = group_count(w->group, w->columns);
+  const size_t input_groups = group_count(t->x->group, w->columns);
+  const size_t blocks = (w->columns + block_columns - 1) / block_columns;
+  const size_t block_bytes = step_bytes * (size_t)kind.bits,
+               ahead = prefetch_distance / block_bytes;
+  const size_t input_blocks = input_groups == 1 ? blocks : t->x->group / block_columns;
+  const uint8_t *codes = w->codes + panel * panel_bytes(w);
+  const uint8_t *scales = (const uint8_t *)w->scales + panel * groups * scale_bytes(w);
+  lanes inner[vector_rows];
+  EACH(r, rows) total[r] = splat(0);
+  for (size_t b = 0, g = 0; b < blocks; ++g) {
+    EACH(r, rows) inner[r] = splat(0);
+    for (size_t end = smaller_size(b + input_blocks, blocks); b < end; ++b, codes += block_bytes) {
+      bytes64 steps[block_steps];
+      EACH(i, (size_t)kind.bits)
+        __builtin_prefetch(codes + prefetch_distance + i * step_bytes);
+      __builtin_prefetch(scales + (b + ahead) * scale_bytes(w));
+      decode_weights(codes, kind, t->table, steps);
+      vector_block(t, panel, groups, b, steps, is_wide(kind), rows, inner);
+    }
+    EACH(r, rows)
+      total[r] = fused(splat(t->x->scales[(t->row + r) * input_groups + g]), inner[r], total[r]);
+  }
+}
+
 // A panel's results for one row of inputs.
 INLINE void store_panel(const halftone_inputs *x, const halftone_matrix *w, size_t row,
                         size_t panel, lanes total, float *out, size_t out_stride) {
@@ -148,6 +201,8 @@ INLINE void store_panel(const halftone_inputs *x, const halftone_matrix *w, size
       lanes total[vector_rows];                                                               \
       if (t->w->group == 16 && t->w->columns > 16)                                            \
         FOR_KIND(t->w, vector_panel(t, panel, kind, 1, rows, total););                        \
+      else if (t->w->group == block_columns)                                                  \
+        FOR_KIND(t->w, vector_blocks(t, panel, kind, rows, total););                          \
       else FOR_KIND(t->w, vector_panel(t, panel, kind, 0, rows, total););                     \
       EACH(r, rows)                                                       \
         store_panel(t->x, t->w, t->row + r, panel, total[r], out, out_stride);                \
