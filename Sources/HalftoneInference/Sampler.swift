@@ -72,7 +72,7 @@ public struct Sampler: Sendable {
       let likeliest = weighted(LargestLogits.ids(topK, of: logits))
       kept = nucleus(likeliest, of: likeliest.reduce(0) { $0 + $1.weight }) ?? likeliest
     } else if let topP = options.topP, topP < 1 {
-      kept = nucleus(of: logits, largest, weighted)
+      kept = nucleus(topP, of: logits, largest)
     } else if let minP = options.minP, minP > 0 {
       let threshold = Double(largest) + options.temperature * log(minP)
       kept = weighted(logits.indices.filter { Double(logits[$0]) >= threshold - 1e-3 })
@@ -83,19 +83,42 @@ public struct Sampler: Sendable {
     return kept.filter { $0.weight >= minP }
   }
 
-  /// As many of the likeliest tokens as reach top-p, without sorting the others.
-  private func nucleus(
-    of logits: [Float], _ largest: Float, _ weighted: ([Int]) -> [Weighted]
-  ) -> [Weighted] {
-    let total = logits.reduce(0) { $0 + weight($1, largest) }
-    var count = min(256, logits.count)
-    while true {
-      let likeliest = weighted(LargestLogits.ids(count, of: logits))
-      if let found = nucleus(likeliest, of: total) { return found }
-      guard count < logits.count else { return likeliest }
-      count = min(count * 8, logits.count)
+  /// As many of the likeliest tokens as reach `topP`.
+  ///
+  /// Tokens are put into bins by their logits; only the bin where the sum passes `topP` is sorted.
+  private func nucleus(_ topP: Double, of logits: [Float], _ largest: Float) -> [Weighted] {
+    let weights = logits.map { weight($0, largest) }
+    let scale = Double(Self.bins) / 50
+    func bin(_ logit: Float) -> Int {
+      let exponent = (Double(largest) - Double(logit)) / options.temperature
+      return Int(min(exponent * scale, Double(Self.bins - 1)))
     }
+    var sums = [Double](repeating: 0, count: Self.bins)
+    for (logit, weight) in zip(logits, weights) { sums[bin(logit)] += weight }
+    let target = topP * sums.reduce(0, +)
+    var sum = 0.0
+    let last = sums.firstIndex { weight in
+      defer { sum += weight }
+      return sum + weight >= target
+    }
+    guard let last else { return logits.indices.map { Weighted(id: $0, weight: weights[$0]) } }
+    sum = sums[..<last].reduce(0, +)
+    var kept: [Weighted] = []
+    var edge: [Weighted] = []
+    for (id, logit) in logits.enumerated() where bin(logit) <= last {
+      let candidate = Weighted(id: id, weight: weights[id])
+      if bin(logit) < last { kept.append(candidate) } else { edge.append(candidate) }
+    }
+    edge.sort { logits[$0.id] != logits[$1.id] ? logits[$0.id] > logits[$1.id] : $0.id < $1.id }
+    for candidate in edge where sum < target {
+      kept.append(candidate)
+      sum += candidate.weight
+    }
+    return kept
   }
+
+  /// Bins of logits within which weights are above zero.
+  private static let bins = 4096
 
   /// The first of `sorted` that together reach top-p of `total`; nil if all together do not.
   private func nucleus(_ sorted: [Weighted], of total: Double) -> [Weighted]? {

@@ -48,8 +48,8 @@ public struct SamplingOptions: Sendable, Equatable {
     if let minP, !(minP >= 0 && minP <= 1) {
       throw GenerationError("min-p \(minP) must be 0 to 1")
     }
-    guard repetitionPenalty > 0, repetitionPenalty.isFinite else {
-      throw GenerationError("repetition penalty \(repetitionPenalty) must be a number above 0")
+    guard (0.01...100).contains(repetitionPenalty) else {
+      throw GenerationError("repetition penalty \(repetitionPenalty) must be 0.01 to 100")
     }
     if let repetitionWindow, repetitionWindow < 0 {
       throw GenerationError("repetition window \(repetitionWindow) must be at least 0")

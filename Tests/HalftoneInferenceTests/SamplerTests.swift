@@ -35,6 +35,22 @@ import Testing
     #expect(try shares(.greedy, count: 3) == [0, 1, 0, 0])
   }
 
+  @Test func `extreme temperatures are limits, not faults`() throws {
+    for options: SamplingOptions in [
+      .init(temperature: 1e-300, topP: 0.9),
+      .init(temperature: .leastNonzeroMagnitude, topP: 0.5, minP: 0.1),
+      .init(temperature: 1e-300, minP: 0.9), .init(temperature: 1e-300, topK: 3),
+      .init(temperature: 1e-300),
+    ] {
+      #expect(try shares(options, count: 20) == [0, 1, 0, 0])
+    }
+    // So hot that all weigh the same: three of four reach 0.7, those of the largest logits.
+    let third = 1.0 / 3
+    #expect(agree(try shares(.init(temperature: 1e300, topP: 0.7)), [0, third, third, third]))
+    var sampler = try Sampler(.init(temperature: 1, topP: 0.9))
+    #expect(try sampler.next([-.infinity, 3, -.infinity]) == 1)
+  }
+
   @Test func `options and logits that make no sense are refused`() {
     for options: SamplingOptions in [
       .init(temperature: -1), .init(temperature: .nan), .init(topK: 0), .init(topP: 0),
@@ -98,7 +114,7 @@ import Testing
     #expect(LargestLogits.ids(count, of: logits) == Array(sorted.prefix(count)))
   }
 
-  /// Twelve hundred equal tokens, so that more than one selection is needed to reach top-p.
+  /// Equal tokens count in the order of their ids.
   @Test func `top-p of a flat distribution keeps its share`() throws {
     var sampler = try Sampler(.init(temperature: 1, topP: 0.5, seed: 1))
     let logits = [Float](repeating: 0.25, count: 1200)
@@ -106,5 +122,25 @@ import Testing
     #expect(found.isSubset(of: Set(0..<600)))
     // Each of 600 is missed by 5000 draws with probability e^(−8.3).
     #expect(found.count > 580)
+  }
+
+  /// The tokens drawn are among those that a full sort keeps, and the rarest of them occurs.
+  @Test(arguments: [0.3, 0.9, 0.99]) func `top-p keeps what a full sort does`(
+    _ topP: Double
+  ) throws {
+    var random = SeededGenerator(seed: 8)
+    let logits = (0..<300).map { _ in random.normal() }
+    let sorted = logits.indices.sorted { logits[$0] > logits[$1] }
+    let total = logits.reduce(0) { $0 + exp(Double($1)) }
+    var sum = 0.0
+    let count = sorted.prefix { id in
+      defer { sum += exp(Double(logits[id])) }
+      return sum < topP * total
+    }.count
+    let expected = Set(sorted.prefix(count))
+    var sampler = try Sampler(.init(temperature: 1, topP: topP, seed: 2))
+    let found = try Set((0..<40_000).map { _ in try sampler.next(logits) })
+    // The least of the kept has a share above 1/5000: it is missed with probability e^(−8).
+    #expect(found == expected)
   }
 }
