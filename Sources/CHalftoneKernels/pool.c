@@ -13,7 +13,7 @@
 
 #include "prelude.h"
 
-enum { max_workers = 255, spin_nanoseconds = 30000 };
+enum { max_workers = 255, spin_nanoseconds = 300000 };
 
 #define INSIDE_ONE UINT64_C(1)
 #define INSIDE(state) ((uint32_t)((state) & 0xffff))

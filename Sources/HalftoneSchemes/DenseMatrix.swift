@@ -42,7 +42,7 @@ public final class DenseMatrix: @unchecked Sendable {
   ) -> Tensor {
     let (rows, columns) = (weight.shape[0], weight.shape[1])
     return weight.withBytes { bytes in
-      Tensor(shape: shape, elementType: weight.elementType) { out in
+      Tensor(shape: shape, elementType: weight.elementType, lasting: true) { out in
         guard let from = bytes.baseAddress, let to = out.baseAddress else { return }
         let elements = to.assumingMemoryBound(to: Element.self)
         parallelFor(shape[0]) { panel in
@@ -84,7 +84,9 @@ public final class BFloat16Matrix: Sendable {
     let (rows, columns) = (weight.shape[0], weight.shape[1])
     let pairs = (columns + 1) / 2
     packed = weight.withBytes { bytes in
-      Tensor(shape: [(rows + 15) / 16, pairs, 32], elementType: .bfloat16) { out in
+      Tensor(
+        shape: [(rows + 15) / 16, pairs, 32], elementType: .bfloat16, lasting: true
+      ) { out in
         guard let from = bytes.baseAddress, let to = out.baseAddress else { return }
         parallelFor((rows + 15) / 16) { panel in
           let count = min(16, rows - panel * 16)

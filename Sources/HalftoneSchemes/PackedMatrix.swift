@@ -102,7 +102,9 @@ public final class PackedMatrix: @unchecked Sendable {
     precondition(layout.group == 16 || layout.group % 32 == 0 || layout.group >= layout.columns)
     func zeroed(_ bytesPerPanel: Int, _ present: Bool) -> Tensor? {
       guard present else { return nil }
-      return Tensor(shape: [layout.panels * bytesPerPanel], elementType: .uint8) {
+      return Tensor(
+        shape: [layout.panels * bytesPerPanel], elementType: .uint8, lasting: true
+      ) {
         $0.initializeMemory(as: UInt8.self, repeating: 0)
       }
     }
@@ -110,7 +112,9 @@ public final class PackedMatrix: @unchecked Sendable {
     let superBytes = layout.superGroups * 32
     let isSuper = layout.scaleType == .int8
     self.layout = layout
-    codes = Tensor(shape: [layout.panels * layout.panelBytes], elementType: .uint8) { _ in }
+    codes = Tensor(
+      shape: [layout.panels * layout.panelBytes], elementType: .uint8, lasting: true
+    ) { _ in }
     scales = zeroed(scaleBytes, true) ?? codes
     minima = zeroed(scaleBytes, layout.hasMinima)
     superScales = zeroed(superBytes, isSuper)

@@ -16,6 +16,7 @@ final class Storage: @unchecked Sendable {
 
   private enum Owner {
     case allocated
+    case slab(Slab)
     case mapped(MappedFile)
   }
 
@@ -24,6 +25,15 @@ final class Storage: @unchecked Sendable {
     self.byteCount = byteCount
     base = BlockCache.shared.take(byteCount)
     owner = .allocated
+  }
+
+  /// Memory in large pages, for weights.
+  init(lasting byteCount: Int) {
+    precondition(byteCount >= 0)
+    self.byteCount = byteCount
+    let (slab, base) = Slab.take(byteCount)
+    self.base = base
+    owner = .slab(slab)
   }
 
   init(file: MappedFile, offset: Int, byteCount: Int) {
@@ -77,18 +87,7 @@ private final class BlockCache: Sendable {
       }
       if let cached { return cached }
     }
-    return fresh(size)
-  }
-
-  /// Large blocks ask for large pages: reading them is then not held up by address translation.
-  private func fresh(_ size: Int) -> UnsafeMutableRawPointer {
-    let largePage = 1 << 21
-    guard size >= 2 * largePage else { return .allocate(byteCount: size, alignment: 64) }
-    let block = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: largePage)
-    #if os(Linux)
-    madvise(block, size / largePage * largePage, MADV_HUGEPAGE)
-    #endif
-    return block
+    return .allocate(byteCount: size, alignment: 64)
   }
 
   func empty() {

@@ -27,12 +27,14 @@ public struct Tensor: @unchecked Sendable {
   }
 
   /// A tensor of any storage type whose bytes `fill` writes, all of them.
+  ///
+  /// One that is `lasting` shares large pages with others: for weights that are read again and again.
   public init(
-    shape: [Int], elementType: ElementType,
+    shape: [Int], elementType: ElementType, lasting: Bool = false,
     filledBy fill: (UnsafeMutableRawBufferPointer) throws -> Void
   ) rethrows {
     let count = Tensor.count(of: shape) * elementType.byteCount
-    let storage = Storage(byteCount: count)
+    let storage = lasting ? Storage(lasting: count) : Storage(byteCount: count)
     try fill(UnsafeMutableRawBufferPointer(start: storage.base, count: count))
     self.init(storage: storage, byteOffset: 0, shape: shape, elementType: elementType)
   }
