@@ -83,8 +83,8 @@ typedef struct {
   // the inputs, inner, total) and inner = 0; at last, with zeros, total = fma(-(scale * zero), row sum,
   // total). A result does not depend on the other rows or on the range of panels.
   //
-  // Up to four rows are streamed; more need about 360 KB of stack, and run best with panels in
-  // multiples of four.
+  // Up to four rows are streamed; more need about 330 KB of stack, and run best with panels in
+  // multiples of eight.
   void (*product)(const halftone_inputs *x, const halftone_matrix *w, size_t first, size_t count,
                   float *out, size_t out_stride);
   // The same with float inputs x[r * x_stride + j]: weight = scale * (value - zero), plus the minimum,

@@ -4,7 +4,7 @@
 
 // The most rows and tiles of panels for which sums are kept between spans: the inputs' span of a
 // chunk stays in the second cache while those panels pass.
-enum { chunk_rows = 516, chunk_tiles = 2, span_blocks = span_columns / block_columns };
+enum { chunk_rows = 264, chunk_tiles = 4, span_blocks = span_columns / block_columns };
 
 // What the dots of a row start from in each block of a span, and the sums of its codes.
 typedef struct {
@@ -134,6 +134,9 @@ INLINE void tile(const tile_task *t, const int resident, const int wide, const s
   lanes inner[TILE_LONG][TILE_PANELS];
   segment_starts starts[TILE_LONG];
   start_tile(t, rows, starts);
+  if (scratch->plan.opens)
+    EACH(r, rows)
+      EACH(p, panels) memory[r][p] = splat(0);
   if (resident)
     EACH(r, rows)
       EACH(p, panels) inner[r][p] = memory[r][p];
@@ -311,10 +314,8 @@ static void product_chunk(const halftone_inputs *x, const halftone_matrix *w, si
                           size_t rows, size_t first, size_t count, float *out,
                           size_t out_stride) {
   tile_scratch scratch;
-  for (size_t i = 0; i * TILE_PANELS < count; ++i) {
-    memset(scratch.inner[i], 0, rows * sizeof scratch.inner[i][0]);
+  for (size_t i = 0; i * TILE_PANELS < count; ++i)
     memset(scratch.total[i], 0, rows * sizeof scratch.total[i][0]);
-  }
   tile_task t = {.x = x, .w = w, .scratch = &scratch, .row = row, .zero = zero_of(w)};
   t.input_groups = group_count(x->group, w->columns);
   t.out = out;
