@@ -95,9 +95,9 @@ package final class PackedLinear: Sendable {
 
   /// The panels that are worth handing to a thread.
   func smallestPiece(inputRows: Int) -> Int {
-    guard inputRows < 5 else { return 4 }
+    guard inputRows < 5 else { return 8 }
     let panelBytes = max(1, byteCount / panels)
-    return max(4, (1 << 15) / panelBytes / 4 * 4)
+    return max(1, (1 << 15) / panelBytes)
   }
 
   /// The outputs for x [tokens, columns], without the bias, as a pass computes them.
@@ -115,7 +115,7 @@ package final class PackedLinear: Sendable {
       var tasks: [ProductTask] = []
       var left = panels
       task(inputs, to).cut(
-        totalPanels: panels, smallest: 4, threads: 2, panelsLeft: &left, into: &tasks)
+        totalPanels: panels, smallest: 8, threads: 2, panelsLeft: &left, into: &tasks)
       for task in tasks { task.run() }
     }
   }

@@ -38,7 +38,7 @@ struct ProductTask {
     }
   }
 
-  /// Appends this product to `tasks` in pieces: four panels for many rows, whose outputs then stay in
+  /// Appends this product to `tasks` in pieces: eight panels for many rows, whose outputs then stay in
   /// the cache; for few rows long runs through memory that shrink towards the end of `panelsLeft`, so
   /// that all threads finish at about the same time.
   func cut(
@@ -47,8 +47,7 @@ struct ProductTask {
   ) {
     var first = 0
     while first < totalPanels {
-      // Kernels take four panels at a time.
-      let share = inputRows < 5 ? (panelsLeft / (2 * threads) + 3) / 4 * 4 : 4
+      let share = inputRows < 5 ? panelsLeft / (2 * threads) : smallest
       var task = self
       task.firstPanel = first
       task.panels = min(max(share, smallest), totalPanels - first)
