@@ -30,6 +30,11 @@ void halftone_pack_panel(const uint8_t *codes, size_t stride, int bits, uint8_t 
   uint8_t block[steps][vector_bytes];
   for (size_t column = 0; column < stride; column += block_columns) {
     gather_block(codes + column, stride, block);
+    if (bits == 8) {
+      memcpy(out, block, sizeof block);
+      out += sizeof block;
+      continue;
+    }
     for (int plane = 0, low = 0; plane < planes; low += widths[plane++]) {
       int width = widths[plane], per_vector = 8 / width, mask = (1 << width) - 1;
       for (int v = 0; v < steps / per_vector; ++v, out += vector_bytes)

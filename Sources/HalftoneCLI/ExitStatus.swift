@@ -3,6 +3,7 @@ import Foundation
 import HalftoneCheckpoints
 import HalftoneEvaluation
 import HalftoneInference
+import HalftoneLayers
 import HalftoneMethods
 import HalftoneModels
 import HalftonePipeline
@@ -32,7 +33,8 @@ enum ExitStatus: Int32 {
         error.code == .missing ? .missing : error.code == .unreadable ? .inputOutput : .badInput
     case let error as MappedFileError:
       self = [ENOENT, ENOTDIR].contains(error.reason) ? .missing : .inputOutput
-    case is GenerationError: self = .usage
+    case let error as GenerationError: self = error.isModelFault ? .badInput : .usage
+    case is SequenceCacheError, is KeyValueCacheError: self = .usage
     case is ServerError: self = .inputOutput
     case is RecipeError, is SchemeError, is MethodError, is ModelError, is EvaluationError:
       self = .badInput

@@ -42,7 +42,8 @@ public struct Sampler: Sendable {
     let largest = logits.withUnsafeBufferPointer { Kernels.extrema($0).maximum }
     guard largest.isFinite else {
       throw GenerationError(
-        "the model's logits are not finite; its weights are damaged or a layer overflowed")
+        "the model's logits are not finite; its weights are damaged or a layer overflowed",
+        isModelFault: true)
     }
     guard options.temperature > 0 else { return logits.firstIndex(of: largest) ?? 0 }
     return draw(candidates(logits, largest))

@@ -70,6 +70,14 @@ struct GenerateCommand: ParsableCommand {
   }
 
   func run() throws {
+    do {
+      try generate()
+    } catch let error as GenerationError where error.isModelFault {
+      throw PipelineError(.badInput, error.description, at: model)
+    }
+  }
+
+  private func generate() throws {
     threads.apply()
     let opened = try OpenedModel(path: model)
     let tokenizer = try opened.tokenizer()

@@ -20,8 +20,15 @@ public struct OpenedModel: Sendable {
   public init(path: String) throws {
     self.path = path
     store = try Self.store(path)
-    model = try ModelCatalog.model(
-      configuration: Self.configuration(store), weights: StoredWeights(store: store))
+    do {
+      model = try ModelCatalog.model(
+        configuration: Self.configuration(store), weights: StoredWeights(store: store))
+    } catch let error as ModelError where store is GGUFCheckpoint {
+      throw PipelineError(
+        .badInput,
+        "its metadata and tensors, put as a Hugging Face config.json, are not those of a model that "
+          + "can run; get the file again (\(error))", at: path)
+    }
   }
 
   /// The tensors at `path`, without a network over them.
