@@ -5,12 +5,14 @@ import Synchronization
 /// How many threads the parallel loops use; results never depend on it.
 public enum Parallelism {
   private static let count = Atomic<Int>(0)
+  /// Asked once: the system answers from files, which takes longer than many a loop.
+  private static let processors = ProcessInfo.processInfo.activeProcessorCount
 
   /// The threads used by parallel loops; the machine's processors unless set.
   public static var threads: Int {
     get {
       let set = count.load(ordering: .relaxed)
-      return set > 0 ? set : ProcessInfo.processInfo.activeProcessorCount
+      return set > 0 ? set : processors
     }
     set {
       precondition(newValue > 0)
