@@ -43,6 +43,9 @@ public final class PackedMatrix: @unchecked Sendable {
     public var stride: Int { (columns + 31) / 32 * 32 }
     public var groups: Int { group >= columns ? 1 : (columns + group - 1) / group }
     public var superGroups: Int { (columns + 255) / 256 }
+    /// The bytes of one panel's scales, and of its super-scales.
+    var scaleBytes: Int { groups * 16 * scaleType.byteCount }
+    var superBytes: Int { superGroups * 32 }
     /// The bytes of one panel's codes.
     var panelBytes: Int { stride / 32 * 64 * bits }
   }
@@ -100,51 +103,54 @@ public final class PackedMatrix: @unchecked Sendable {
     precondition([2, 3, 4, 5, 6, 8].contains(layout.bits) && (0...255).contains(layout.zero))
     precondition(layout.table.map { $0.count == 16 && layout.bits == 4 } ?? true)
     precondition(layout.group == 16 || layout.group % 32 == 0 || layout.group >= layout.columns)
-    func zeroed(_ bytesPerPanel: Int, _ present: Bool) -> Tensor? {
-      guard present else { return nil }
-      return Tensor(
-        shape: [layout.panels * bytesPerPanel], elementType: .uint8, lasting: true
-      ) {
-        $0.initializeMemory(as: UInt8.self, repeating: 0)
-      }
-    }
-    let scaleBytes = layout.groups * 16 * layout.scaleType.byteCount
-    let superBytes = layout.superGroups * 32
     let isSuper = layout.scaleType == .int8
     self.layout = layout
     codes = Tensor(
       shape: [layout.panels * layout.panelBytes], elementType: .uint8, lasting: true
     ) { _ in }
-    scales = zeroed(scaleBytes, true) ?? codes
-    minima = zeroed(scaleBytes, layout.hasMinima)
-    superScales = zeroed(superBytes, isSuper)
-    superMinima = zeroed(superBytes, isSuper && layout.hasMinima)
-    rowSums = zeroed(64, layout.hasRowSums)
+    scales = Self.zeroed(layout.panels * layout.scaleBytes)
+    minima = layout.hasMinima ? Self.zeroed(layout.panels * layout.scaleBytes) : nil
+    superScales = isSuper ? Self.zeroed(layout.panels * layout.superBytes) : nil
+    superMinima =
+      isSuper && layout.hasMinima ? Self.zeroed(layout.panels * layout.superBytes) : nil
+    rowSums = layout.hasRowSums ? Self.zeroed(layout.panels * 64) : nil
     table = layout.table.map { table in
       Tensor(shape: [16], elementType: .uint8) { $0.copyBytes(from: table) }
     }
     description.initialize(to: halftone_matrix())
     describe(&description.pointee)
+    pack(fill)
+  }
+
+  private static func zeroed(_ byteCount: Int) -> Tensor {
+    Tensor(shape: [byteCount], elementType: .uint8, lasting: true) {
+      $0.initializeMemory(as: UInt8.self, repeating: 0)
+    }
+  }
+
+  private func pack(_ fill: (_ panel: Int, Panel) -> Void) {
     let packed = Self.mutable(codes)
-    parallelFor(layout.panels) { panel in
+    parallelFor(layout.panels) { index in
       withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 16 * layout.stride) { buffer in
         buffer.initialize(repeating: 0)
         guard let unpacked = buffer.baseAddress else { return }
-        fill(
-          panel,
-          Panel(
-            codes: unpacked, scales: Self.mutable(scales) + panel * scaleBytes,
-            minima: minima.map { Self.mutable($0) + panel * scaleBytes },
-            superScales: superScales.map { Self.halves($0) + panel * superBytes / 2 },
-            superMinima: superMinima.map { Self.halves($0) + panel * superBytes / 2 },
-            rowSums: rowSums.map {
-              Self.mutable($0).assumingMemoryBound(to: Float.self) + panel * 16
-            }))
+        fill(index, panel(index, unpacked))
         halftone_pack_panel(
           unpacked, layout.stride, Int32(layout.bits),
-          (packed + panel * layout.panelBytes).assumingMemoryBound(to: UInt8.self))
+          (packed + index * layout.panelBytes).assumingMemoryBound(to: UInt8.self))
       }
     }
+  }
+
+  /// Where panel `index` is to be written; only while this object alone knows its tensors.
+  private func panel(_ index: Int, _ codes: UnsafeMutablePointer<UInt8>) -> Panel {
+    let (scaleOffset, superOffset) = (index * layout.scaleBytes, index * layout.superBytes / 2)
+    return Panel(
+      codes: codes, scales: Self.mutable(scales) + scaleOffset,
+      minima: minima.map { Self.mutable($0) + scaleOffset },
+      superScales: superScales.map { Self.halves($0) + superOffset },
+      superMinima: superMinima.map { Self.halves($0) + superOffset },
+      rowSums: rowSums.map { Self.mutable($0).assumingMemoryBound(to: Float.self) + index * 16 })
   }
 
   deinit { description.deallocate() }

@@ -18,7 +18,8 @@ struct BenchmarkCommand: ParsableCommand {
         halftone benchmark tiny-w4 --prompt 256 --tokens 64 --threads 2 --json
       """)
 
-  @Argument(help: "A Hugging Face directory, quantized or not, or a llama2.c .bin file.")
+  @Argument(
+    help: "A Hugging Face directory, quantized or not, a .gguf file, or a llama2.c .bin file.")
   var model: String
 
   @Option(help: "The tokens that are run at once.")

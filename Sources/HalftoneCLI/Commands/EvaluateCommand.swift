@@ -20,7 +20,8 @@ struct EvaluateCommand: ParsableCommand {
         halftone evaluate tiny-w4 --task cloze.jsonl
       """)
 
-  @Argument(help: "A Hugging Face directory, quantized or not, or a llama2.c .bin file.")
+  @Argument(
+    help: "A Hugging Face directory, quantized or not, a .gguf file, or a llama2.c .bin file.")
   var model: String
 
   @Option(help: "A UTF-8 text to predict.")

@@ -16,7 +16,8 @@ struct GenerateCommand: ParsableCommand {
         halftone generate models/tiny --prompt "Once" --stop "The end" --repetition-penalty 1.1
       """)
 
-  @Argument(help: "A Hugging Face directory, quantized or not, or a llama2.c .bin file.")
+  @Argument(
+    help: "A Hugging Face directory, quantized or not, a .gguf file, or a llama2.c .bin file.")
   var model: String
 
   @Option(help: "The text to continue.")

@@ -14,7 +14,8 @@ struct InspectCommand: ParsableCommand {
         halftone inspect models/tiny --json
       """)
 
-  @Argument(help: "A Hugging Face directory, quantized or not, or a llama2.c .bin file.")
+  @Argument(
+    help: "A Hugging Face directory, quantized or not, a .gguf file, or a llama2.c .bin file.")
   var path: String
 
   @OptionGroup var common: CommonOptions

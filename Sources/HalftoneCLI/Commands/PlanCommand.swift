@@ -14,7 +14,7 @@ struct PlanCommand: ParsableCommand {
         halftone plan models/tiny --recipe my.yaml --json
       """)
 
-  @Argument(help: "A Hugging Face directory or a llama2.c .bin file.")
+  @Argument(help: "A Hugging Face directory, a .gguf file, or a llama2.c .bin file.")
   var model: String
 
   @OptionGroup var recipeOptions: RecipeOptions

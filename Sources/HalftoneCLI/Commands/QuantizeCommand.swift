@@ -21,7 +21,7 @@ struct QuantizeCommand: ParsableCommand {
         halftone quantize models/tiny --recipe rtn-w4a16 --format gguf --output tiny.gguf
       """)
 
-  @Argument(help: "A Hugging Face directory or a llama2.c .bin file.")
+  @Argument(help: "A Hugging Face directory, a .gguf file, or a llama2.c .bin file.")
   var model: String
 
   @OptionGroup var recipeOptions: RecipeOptions

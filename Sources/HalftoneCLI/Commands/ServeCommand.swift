@@ -18,7 +18,8 @@ struct ServeCommand: ParsableCommand {
       environment, as HALFTONE_API_KEY.
       """)
 
-  @Argument(help: "A Hugging Face directory, quantized or not, or a llama2.c .bin file.")
+  @Argument(
+    help: "A Hugging Face directory, quantized or not, a .gguf file, or a llama2.c .bin file.")
   var model: String
 
   @Option(help: "The name that clients use. Default: the last part of the model's path.")

@@ -13,7 +13,7 @@ struct TokenizeCommand: ParsableCommand {
         halftone tokenize models/tiny --ids 1,403,407
       """)
 
-  @Argument(help: "A Hugging Face directory or a llama2.c .bin file.")
+  @Argument(help: "A Hugging Face directory, a .gguf file, or a llama2.c .bin file.")
   var model: String
 
   @Option(help: ArgumentHelp("A UTF-8 text to encode.", valueName: "file"))

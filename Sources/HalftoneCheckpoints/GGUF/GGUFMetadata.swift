@@ -27,10 +27,10 @@ public struct GGUFMetadata: Sendable {
     bytes.append(string: value)
   }
 
-  /// A number from 0 to 2^32 − 1.
+  /// A number from 0 to 2^32 − 1; the nearest of them for others.
   public mutating func set(_ key: String, to value: Int) {
     begin(key, .uint32)
-    bytes.append(integer: UInt32(value))
+    bytes.append(integer: UInt32(clamping: value))
   }
 
   public mutating func set(_ key: String, to value: UInt16) {

@@ -96,7 +96,7 @@ struct EnginePass {
         threads: Parallelism.threads, panelsLeft: &left, into: &workspace.tasks)
     }
     workspace.tasks.withUnsafeBufferPointer { tasks in
-      forEachTask(tasks.count, worthSharing: bytes * inputs.rows >= 1 << 16) { tasks[$0].run() }
+      forEachTask(tasks.count, worthSharing: bytes * inputs.rows >= 1 << 18) { tasks[$0].run() }
     }
   }
 

@@ -105,7 +105,16 @@ struct GGUFModelMetadata {
       ("bos", vocabulary.beginningOfText), ("eos", vocabulary.endOfText),
       ("unknown", vocabulary.unknown),
     ]
-    for (name, id) in ids { if let id { metadata.set(key("\(name)_token_id"), to: id) } }
+    for (name, id) in ids {
+      guard let id else { continue }
+      guard (0..<configuration.vocabularySize).contains(id) else {
+        throw PipelineError(
+          .badInput,
+          "the \(name) token's id is \(id), but there are \(configuration.vocabularySize) tokens",
+          at: path)
+      }
+      metadata.set(key("\(name)_token_id"), to: id)
+    }
     let flags = [
       ("add_bos_token", vocabulary.addsBeginning), ("add_eos_token", vocabulary.addsEnd),
       ("add_space_prefix", vocabulary.addsSpace),

@@ -18,7 +18,7 @@ final class Slab: @unchecked Sendable {
     self.byteCount = (byteCount + Self.largePage - 1) / Self.largePage * Self.largePage
     base = .allocate(byteCount: self.byteCount, alignment: Self.largePage)
     #if os(Linux)
-      madvise(base, self.byteCount, MADV_HUGEPAGE)
+    madvise(base, self.byteCount, MADV_HUGEPAGE)
     #endif
   }
 
