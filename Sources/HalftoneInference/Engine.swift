@@ -14,13 +14,23 @@ public struct EngineOptions: Sendable, Equatable {
     case float
   }
 
+  /// How the output head is held where the checkpoint has it as floats.
+  public enum Head: String, Sendable, CaseIterable {
+    /// As it is.
+    case stored
+    /// In eight bits, a scale for each 32 columns: half the bytes of bfloat16.
+    case int8
+  }
+
   public var inputs: Inputs
   /// How keys and values of earlier positions are stored.
   public var cache: CacheType
+  public var head: Head
 
-  public init(inputs: Inputs = .int8, cache: CacheType = .f16) {
+  public init(inputs: Inputs = .int8, cache: CacheType = .f16, head: Head = .stored) {
     self.inputs = inputs
     self.cache = cache
+    self.head = head
   }
 }
 
@@ -45,7 +55,7 @@ public final class Engine: @unchecked Sendable {
   public init(_ model: any LanguageModel, options: EngineOptions = EngineOptions()) throws {
     self.model = model
     self.options = options
-    packed = try PackedModel(model, inputs: options.inputs)
+    packed = try PackedModel(model, options)
     workspace = EngineWorkspace(packed)
     rotary = RotaryTable(model, headWidth: packed.blocks.first?.headWidth ?? 2)
   }

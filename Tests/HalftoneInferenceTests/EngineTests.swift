@@ -101,4 +101,14 @@ import Testing
     }
     #expect(a.count == 0 && b.count == 0)
   }
+
+  @Test func `a head in eight bits changes logits by its rounding only`() throws {
+    let model = try GeneratorTests.model("books-7m")
+    let ids = Array(100..<140)
+    let stored = try Engine(model)
+    let rounded = try Engine(model, options: .init(head: .int8))
+    let hidden = try stored.hidden(ids, count: 1)
+    expectClose(rounded.logits(hidden), stored.logits(hidden), tolerance: 1e-2)
+    #expect(rounded.weightBytes < stored.weightBytes)
+  }
 }

@@ -16,9 +16,18 @@ struct EngineArguments: ParsableArguments {
     transform: { try parsed($0, EngineOptions.Inputs.allCases) })
   var inputs: EngineOptions.Inputs?
 
-  var options: EngineOptions { EngineOptions(inputs: inputs ?? .int8, cache: cache) }
+  @Option(
+    help: "An output head stored as floats is held so: stored (as it is) or int8 (half the bytes).",
+    transform: { try parsed($0, EngineOptions.Head.allCases) })
+  var head = EngineOptions.Head.stored
+
+  var options: EngineOptions {
+    EngineOptions(inputs: inputs ?? .int8, cache: cache, head: head)
+  }
   /// For figures that describe the model rather than the engine.
-  var exactOptions: EngineOptions { EngineOptions(inputs: inputs ?? .float, cache: cache) }
+  var exactOptions: EngineOptions {
+    EngineOptions(inputs: inputs ?? .float, cache: cache, head: head)
+  }
 
   /// The case of that name, or an error that names them all.
   private static func parsed<Choice: RawRepresentable<String>>(

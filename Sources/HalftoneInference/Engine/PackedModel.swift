@@ -1,5 +1,6 @@
 import HalftoneLayers
 import HalftoneModels
+import HalftoneSchemes
 import HalftoneTensor
 
 /// All weights of a model in the layout of the kernels.
@@ -11,17 +12,30 @@ struct PackedModel: Sendable {
   /// Reads and packs one block after another.
   ///
   /// - Throws: ``GenerationError`` for a block that the engine cannot run; what the model throws.
-  init(_ model: any LanguageModel, inputs: EngineOptions.Inputs) throws {
+  init(_ model: any LanguageModel, _ options: EngineOptions) throws {
     blocks = try (0..<model.blockCount).map { index in
       guard let block = try model.storedBlock(index) as? LlamaBlock else {
         throw GenerationError("block \(index) is of a kind that the engine cannot run")
       }
-      return PackedBlock(block, inputs: inputs)
+      return PackedBlock(block, inputs: options.inputs)
     }
     let stored = try model.storedHead()
     headNorm = stored.norm
-    head = PackedLinear(stored.weight, bias: nil, quantizer: nil, inputs: inputs)
+    head = PackedLinear(
+      try Self.head(stored.weight, options.head), bias: nil, quantizer: nil, inputs: options.inputs)
     TensorMemory.releaseUnused()
+  }
+
+  private static func head(
+    _ weight: LinearWeight, _ kept: EngineOptions.Head
+  ) throws -> LinearWeight {
+    guard kept == .int8, case .dense(let tensor) = weight else { return weight }
+    let scheme = WeightScheme(
+      format: try IntegerFormat(bits: 8),
+      granularity: tensor.columns % 32 == 0 ? .group(32) : .channel, range: .minMax)
+    let dense = tensor.float()
+    tensor.evict()
+    return .quantized(try scheme.grids(for: dense).quantize(dense, format: scheme.format))
   }
 
   /// The bytes of the weights that every token reads.

@@ -130,6 +130,7 @@ public struct GGUFExport {
 
   private func encoded(_ tensor: Tensor, _ entry: Entry, _ order: RowOrder) throws -> Tensor {
     let rows = Self.ordered(tensor, order)
+    try checkRange(rows, entry)
     switch entry.type {
     case .plain(let type):
       guard let element = type.elementType else {
@@ -137,6 +138,19 @@ public struct GGUFExport {
       }
       return rows.converted(to: element)
     case .blocks(let type): return try BlockMatrix(encoding: rows, as: type).bytes
+    }
+  }
+
+  /// Half precision, which most types have for numbers or scales, ends at 65504.
+  private func checkRange(_ tensor: Tensor, _ entry: Entry) throws {
+    if case .plain(let type) = entry.type, type != .float16 { return }
+    let range = tensor.float().withElements { Kernels.extrema($0) }
+    let largest = max(-range.minimum, range.maximum)
+    guard largest <= 65504 else {
+      throw PipelineError(
+        .badInput,
+        "\(entry.name) has numbers up to \(largest), too large for \(entry.type) in half precision; "
+          + "use --type bf16 or f32", at: opened.path)
     }
   }
 
