@@ -42,6 +42,17 @@ extension APIResponder {
     _ form: CompletionForm, _ stream: CompletionStream, _ first: CompletionStream.Piece?
   ) async throws -> Response {
     var text = ""
+  private func submit(
+    _ wanted: CompletionRequest, timeLimit: Duration
+  ) throws -> ScheduledGeneration {
+    do {
+      return try scheduler.submit(wanted.prompt, wanted.options, timeLimit: timeLimit)
+    } catch let error as GenerationError {
+      // The options are checked already; what is left are ids outside the vocabulary.
+      throw APIError.invalid(error.description, wanted.kind.source)
+    }
+  }
+
     var piece = first
     while let current = piece {
       switch current {

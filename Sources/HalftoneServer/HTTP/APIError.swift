@@ -22,8 +22,12 @@ struct APIError: Error {
     .invalid("'\(parameter)' \(message)", parameter, code: "unsupported_parameter")
   }
 
-  static func notFound(_ message: String, code: String? = nil) -> Self {
-    APIError(status: .notFound, type: "invalid_request_error", message: message, code: code)
+  static func notFound(
+    _ message: String, _ parameter: String? = nil, code: String? = nil
+  ) -> Self {
+    APIError(
+      status: .notFound, type: "invalid_request_error", message: message, parameter: parameter,
+      code: code)
   }
 
   static func wrongMethod(allowed: String) -> Self {
