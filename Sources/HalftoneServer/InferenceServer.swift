@@ -37,21 +37,21 @@ public final class InferenceServer: Sendable {
     _ model: ServedModel, _ scheduler: Scheduler, _ options: ServerOptions,
     handlesSignals: Bool = false
   ) {
+    let connections = OpenConnections(limit: max(1, options.connections))
     self.options = options
     self.scheduler = scheduler
     let listening = Listening()
     self.listening = listening
     let logger = Self.logger(options.verbosity)
     let application = Application(
-      responder: APIResponder(model, scheduler, options),
+      responder: APIResponder(model, scheduler, options, connections),
       server: .http1(
         configuration: .init(
-          additionalChannelHandlers: [ConnectionWatch()],
+          additionalChannelHandlers: [ConnectionWatch(connections)],
           idleTimeout: TimeAmount(options.idleTime))),
       configuration: ApplicationConfiguration(
         address: .hostname(options.host, port: options.port), serverName: "halftone",
-        availableConnectionsDelegate: MaximumAvailableConnections(
-          options.connections, logger: logger)),
+        availableConnectionsDelegate: ConnectionLimit(connections: connections)),
       onServerRunning: { channel in listening.begins(on: channel.localAddress?.port ?? 0) },
       logger: logger)
     services = ServiceGroup(

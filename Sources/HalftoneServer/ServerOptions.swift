@@ -14,7 +14,8 @@ public struct ServerOptions: Sendable {
   public var grace = Duration.seconds(30)
   /// How long a connection may stay open without a request.
   public var idleTime = Duration.seconds(60)
-  /// The most connections at a time; others wait in the system's backlog.
+  /// The most connections at a time, at least 1; a further one takes the place of the one that has
+  /// gone longest without a whole request, and waits in the system's backlog if all have one.
   public var connections = 1024
   /// How much is written to the log.
   public var verbosity = Verbosity.normal

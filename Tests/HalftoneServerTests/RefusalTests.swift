@@ -120,7 +120,19 @@ import Testing
           + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
           + "\(chunk)\r\n\(body)\r\n0\r\n\r\n")
       #expect(chunked.status == 413)
-      #expect(try await server.client.exchange("nonsense\r\n\r\n").status == 400)
+      for text in [
+        "nonsense\r\n\r\n", "GET /health HTTP/1.1\r\nA: \(String(repeating: "a", count: 90_000))",
+      ] {
+        let answer = try await server.client.exchange(text)
+        #expect(answer.status == 400)
+        #expect(answer.error?.type == "invalid_request_error")
+        #expect(answer.headers["content-length"] == "\(answer.body.count)")
+      }
+      let broken = try await server.client.exchange(
+        "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+          + "Transfer-Encoding: chunked\r\n\r\nZZ\r\n")
+      #expect(broken.status == 400)
+      #expect(broken.error?.type == "invalid_request_error")
       #expect(try await server.client.send("GET", "/health").status == 200)
     }
   }

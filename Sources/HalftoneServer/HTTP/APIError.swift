@@ -1,6 +1,7 @@
 import HalftoneCheckpoints
 import HalftoneInference
 import Hummingbird
+import NIOHTTP1
 
 /// A refusal in the form that clients of OpenAI's interface expect.
 struct APIError: Error {
@@ -61,6 +62,7 @@ struct APIError: Error {
     switch error {
     case let error as APIError: self = error
     case let error as GenerationError: self = .invalid(error.description)
+    case is HTTPParserError: self = .invalid("the request is not well-formed HTTP: \(error)")
     case SchedulerError.queueFull:
       self.init(.tooManyRequests, "rate_limit_error", "\(error)", code: "queue_full")
       headers[.retryAfter] = "1"
