@@ -33,7 +33,7 @@ enum ExitStatus: Int32 {
     case let error as MappedFileError:
       self = [ENOENT, ENOTDIR].contains(error.reason) ? .missing : .inputOutput
     case is GenerationError: self = .usage
-    case is ServerError: self = .inputOutput
+    case let error as ServerError: self = error.code == .wrongHost ? .usage : .inputOutput
     case is RecipeError, is SchemeError, is MethodError, is ModelError, is EvaluationError:
       self = .badInput
     default: return nil

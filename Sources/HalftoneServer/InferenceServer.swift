@@ -7,11 +7,6 @@ import ServiceLifecycle
 import Synchronization
 import UnixSignals
 
-/// A server could not start.
-public struct ServerError: Error, Equatable, CustomStringConvertible {
-  public let description: String
-}
-
 /// An HTTP server that generates with one model, in the forms of OpenAI's interface.
 public final class InferenceServer: Sendable {
   private let options: ServerOptions
@@ -37,12 +32,12 @@ public final class InferenceServer: Sendable {
     _ model: ServedModel, _ scheduler: Scheduler, _ options: ServerOptions,
     handlesSignals: Bool = false
   ) {
-    let connections = OpenConnections(limit: max(1, options.connections))
     self.options = options
     self.scheduler = scheduler
     let listening = Listening()
     self.listening = listening
     let logger = Self.logger(options.verbosity)
+    let connections = OpenConnections(limit: max(1, options.connections))
     let application = Application(
       responder: APIResponder(model, scheduler, options, connections),
       server: .http1(
@@ -81,8 +76,7 @@ public final class InferenceServer: Sendable {
       try await services.run()
     } catch {
       guard listening.port.withLock({ $0 }) == nil else { throw error }
-      throw ServerError(
-        description: "cannot listen on \(options.host), port \(options.port): \(error)")
+      throw ServerError(error, options.host, options.port)
     }
   }
 

@@ -1,3 +1,6 @@
+import Foundation
+import NIOCore
+
 /// How a server listens and what it allows.
 public struct ServerOptions: Sendable {
   /// The address to listen on; anything but loopback is reachable from other machines.
@@ -27,4 +30,15 @@ public struct ServerOptions: Sendable {
   }
 
   public init() {}
+
+  /// Whether ``host`` is `localhost` or an address that other machines cannot reach.
+  public var isLoopback: Bool {
+    if host.lowercased() == "localhost" { return true }
+    // A name such as 127.example.com may be any machine's.
+    guard let address = try? SocketAddress(ipAddress: host, port: 0) else { return false }
+    if case .v4(let address) = address {
+      return UInt32(bigEndian: address.address.sin_addr.s_addr) >> 24 == 127
+    }
+    return address == (try? SocketAddress(ipAddress: "::1", port: 0))
+  }
 }
