@@ -3,6 +3,7 @@ import HalftoneCheckpoints
 import HalftoneInference
 import Hummingbird
 import NIOCore
+import NIOHTTP1
 
 extension APIResponder {
   /// Generates, and answers in one document or in a stream of events.
@@ -10,13 +11,16 @@ extension APIResponder {
     _ kind: CompletionRequest.Kind, _ request: Request, _ context: ServerContext,
     _ start: ContinuousClock.Instant
   ) async throws -> Answer {
+    connections.arrives(context.channel)
     let body = try await body(of: request)
+    connections.works(context.channel)
     let wanted = try CompletionRequest(
       kind, RequestFields(body.readableBytesView), model, capacity: scheduler.capacity)
     let rest = options.timeLimit - start.duration(to: .now)
-    let scheduled = try scheduler.submit(wanted.prompt, wanted.options, timeLimit: rest)
-    let watch = await context.watch()
-    watch?.watch { scheduled.cancel() }
+    // Found before the work begins: a client that has gone already must not have any done.
+    guard let watch = await context.watch() else { throw CancellationError() }
+    let scheduled = try submit(wanted, timeLimit: rest)
+    watch.watch { scheduled.cancel() }
     let stream: CompletionStream
     let first: CompletionStream.Piece?
     do {
@@ -26,16 +30,27 @@ extension APIResponder {
       metrics.firstToken(after: start.duration(to: .now))
     } catch {
       scheduled.cancel()
-      watch?.watch(nil)
+      watch.watch(nil)
       throw error
     }
     let form = CompletionForm(kind, model: model.name, promptTokens: wanted.prompt.count)
     guard wanted.streams else {
-      defer { watch?.watch(nil) }
+      defer { watch.watch(nil) }
       return try await Answer(response: whole(form, stream, first))
     }
     let events = EventStream(form, stream, first, usage: wanted.includesUsage)
     return Answer(response: response(kind, events, context, watch, start), isStream: true)
+  }
+
+  private func submit(
+    _ wanted: CompletionRequest, timeLimit: Duration
+  ) throws -> ScheduledGeneration {
+    do {
+      return try scheduler.submit(wanted.prompt, wanted.options, timeLimit: timeLimit)
+    } catch let error as GenerationError {
+      // The options are checked already; what is left are ids outside the vocabulary.
+      throw APIError.invalid(error.description, wanted.kind.source)
+    }
   }
 
   private func whole(
@@ -56,7 +71,7 @@ extension APIResponder {
 
   private func response(
     _ kind: CompletionRequest.Kind, _ events: EventStream, _ context: ServerContext,
-    _ watch: ConnectionWatch?, _ start: ContinuousClock.Instant
+    _ watch: ConnectionWatch, _ start: ContinuousClock.Instant
   ) -> Response {
     let endpoint = kind == .chat ? Endpoint.chat : .completions
     // A client that does not read would hold its connection for ever.
@@ -69,9 +84,9 @@ extension APIResponder {
       var status = 499
       defer {
         limit.cancel()
-        watch?.watch(nil)
+        watch.watch(nil)
         events.stream.scheduled.cancel()
-        count(endpoint, status, start)
+        ended(endpoint, status, context, start)
       }
       status = try await events.write(to: &writer)
       try await writer.finish(nil)
@@ -98,6 +113,9 @@ extension APIResponder {
           return try await request.body.collect(upTo: largest)
         } catch is NIOTooManyBytesError {
           throw APIError.tooLarge(largest)
+        } catch HTTPParserError.invalidEOFState {
+          // The client has gone before the end of the body.
+          throw CancellationError()
         }
       }
       group.addTask {

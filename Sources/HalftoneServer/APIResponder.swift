@@ -10,12 +10,17 @@ struct APIResponder: HTTPResponder {
   let scheduler: Scheduler
   let options: ServerOptions
   let token: BearerToken?
+  let connections: OpenConnections
   let metrics = Metrics()
 
-  init(_ model: ServedModel, _ scheduler: Scheduler, _ options: ServerOptions) {
+  init(
+    _ model: ServedModel, _ scheduler: Scheduler, _ options: ServerOptions,
+    _ connections: OpenConnections
+  ) {
     self.model = model
     self.scheduler = scheduler
     self.options = options
+    self.connections = connections
     token = options.apiKey.map(BearerToken.init)
   }
 
@@ -30,15 +35,15 @@ struct APIResponder: HTTPResponder {
     let endpoint = Endpoint(rawValue: request.uri.path)
     do {
       let answer = try await answer(endpoint, request, context, start)
-      if !answer.isStream { count(endpoint, answer.response.status.code, start) }
+      if !answer.isStream { ended(endpoint, answer.response.status.code, context, start) }
       return request.method == .head ? answer.response.createHeadResponse() : answer.response
     } catch is CancellationError {
-      count(endpoint, 499, start)
+      ended(endpoint, 499, context, start)
       return Response(status: .init(code: 499, reasonPhrase: "Client Closed Request"))
     } catch {
       let refusal = APIError(error)
       context.logger.debug("refused \(request.uri.path): \(refusal.status.code) \(refusal.message)")
-      count(endpoint, refusal.status.code, start)
+      ended(endpoint, refusal.status.code, context, start)
       return refusal.response
     }
   }
@@ -59,7 +64,12 @@ struct APIResponder: HTTPResponder {
     }
   }
 
-  func count(_ endpoint: Endpoint?, _ status: Int, _ start: ContinuousClock.Instant) {
+  /// The request is over: counts it, and lets its connection give way to others.
+  func ended(
+    _ endpoint: Endpoint?, _ status: Int, _ context: ServerContext,
+    _ start: ContinuousClock.Instant
+  ) {
+    connections.rests(context.channel)
     metrics.finished(
       endpoint?.rawValue ?? "other", status: status, after: start.duration(to: .now))
   }

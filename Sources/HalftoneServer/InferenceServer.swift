@@ -7,11 +7,6 @@ import ServiceLifecycle
 import Synchronization
 import UnixSignals
 
-/// A server could not start.
-public struct ServerError: Error, Equatable, CustomStringConvertible {
-  public let description: String
-}
-
 /// An HTTP server that generates with one model, in the forms of OpenAI's interface.
 public final class InferenceServer: Sendable {
   private let options: ServerOptions
@@ -42,16 +37,16 @@ public final class InferenceServer: Sendable {
     let listening = Listening()
     self.listening = listening
     let logger = Self.logger(options.verbosity)
+    let connections = OpenConnections(limit: max(1, options.connections))
     let application = Application(
-      responder: APIResponder(model, scheduler, options),
+      responder: APIResponder(model, scheduler, options, connections),
       server: .http1(
         configuration: .init(
-          additionalChannelHandlers: [ConnectionWatch()],
+          additionalChannelHandlers: [ConnectionWatch(connections)],
           idleTimeout: TimeAmount(options.idleTime))),
       configuration: ApplicationConfiguration(
         address: .hostname(options.host, port: options.port), serverName: "halftone",
-        availableConnectionsDelegate: MaximumAvailableConnections(
-          options.connections, logger: logger)),
+        availableConnectionsDelegate: ConnectionLimit(connections: connections)),
       onServerRunning: { channel in listening.begins(on: channel.localAddress?.port ?? 0) },
       logger: logger)
     services = ServiceGroup(
@@ -81,8 +76,7 @@ public final class InferenceServer: Sendable {
       try await services.run()
     } catch {
       guard listening.port.withLock({ $0 }) == nil else { throw error }
-      throw ServerError(
-        description: "cannot listen on \(options.host), port \(options.port): \(error)")
+      throw ServerError(error, options.host, options.port)
     }
   }
 

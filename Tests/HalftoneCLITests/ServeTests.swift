@@ -32,7 +32,7 @@ import Testing
     let port = try #require(line.split(separator: ":").last.map(String.init))
     let taken = try Program.run(["serve", Program.model, "--port", port], scratch)
     #expect(taken.status == 74)
-    #expect(taken.errors.contains("cannot listen on 127.0.0.1, port \(port)"))
+    #expect(taken.errors.contains("cannot listen on 127.0.0.1, port \(port): the port is in use"))
     kill(process.processIdentifier, signal)
     process.waitUntilExit()
     #expect(process.terminationReason == .exit)
@@ -45,7 +45,10 @@ import Testing
       (["--port", "65536"], Int32(64)), (["--timeout", "-1"], 64), (["--max-body", "0"], 64),
       (["--api-key-file", "nowhere"], 66), (["--api-key-file", empty], 65),
       (["--chat", "klingon"], 64), (["--chat", "auto"], 65), (["--parallel", "0"], 64),
-      (["--context", "513"], 64), (["--host", "not an address"], 74),
+      (["--context", "513"], 64), (["--host", "not an address"], 64),
+      (["--host", ""], 64), (["--host", "192.0.2.1"], 64), (["--timeout", "0"], 64),
+      (["--api-key-file", "/dev/null"], 65), (["--parallel", "9223372036854775807"], 64),
+      (["--max-queue", "-9223372036854775808"], 64),
     ] {
       let outcome = try Program.run(["serve", Program.model] + arguments, scratch)
       #expect(outcome.status == status, "\(arguments): \(outcome.errors)")

@@ -72,13 +72,43 @@ struct Client: Sendable {
     }
   }
 
+  /// A connection that is open until it is released.
+  final class Held: Sendable {
+    fileprivate let descriptor: Int32
+
+    fileprivate init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    /// What comes within `seconds` of silence, or until the server closes.
+    func read(seconds: Int) -> String {
+      var limit = timeval(tv_sec: seconds, tv_usec: 0)
+      setsockopt(
+        descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+      return String(decoding: Client.read(descriptor, .max), as: UTF8.self)
+    }
+  }
+
+  /// Sends these bytes and keeps the connection open.
+  func held(_ text: String) throws -> Held {
+    let held = Held(try Self.connected(port))
+    Self.write(text, held.descriptor)
+    return held
+  }
+
   private static func transfer(_ text: String, _ port: Int, _ limit: Int) throws -> Data {
+    let descriptor = try connected(port)
+    defer { close(descriptor) }
+    write(text, descriptor)
+    return read(descriptor, limit)
+  }
+
+  private static func connected(_ port: Int) throws -> Int32 {
     #if os(Linux)
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     #else
     let descriptor = socket(AF_INET, SOCK_STREAM, 0)
     #endif
-    defer { close(descriptor) }
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = in_port_t(port).bigEndian
@@ -88,13 +118,23 @@ struct Client: Sendable {
         connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
-    guard connected == 0 else { throw Failure() }
+    guard connected == 0 else {
+      close(descriptor)
+      throw Failure()
+    }
+    return descriptor
+  }
+
+  private static func write(_ text: String, _ descriptor: Int32) {
     var rest = Array(text.utf8)[...]
     while !rest.isEmpty {
       let sent = rest.withUnsafeBytes { Foundation.send(descriptor, $0.baseAddress, $0.count, 0) }
       guard sent > 0 else { break }
       rest = rest.dropFirst(sent)
     }
+  }
+
+  private static func read(_ descriptor: Int32, _ limit: Int) -> Data {
     var data = Data()
     var buffer = [UInt8](repeating: 0, count: 65536)
     while data.count < limit {

@@ -113,7 +113,7 @@ import Testing
         }
       }
       let sampling: [String: Any] = [
-        "prompt": "Once", "max_tokens": 30, "seed": -7, "temperature": 1.1, "top_p": 0.95,
+        "prompt": "Once", "max_tokens": 30, "seed": 7, "temperature": 1.1, "top_p": 0.95,
         "top_k": 50, "min_p": 0.01, "repetition_penalty": 1.1,
       ]
       let texts = try await [

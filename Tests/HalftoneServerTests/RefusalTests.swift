@@ -35,17 +35,22 @@ import Testing
     ("completions", #"{"prompt": 3}"#, "prompt"), ("completions", #"{"prompt": []}"#, "prompt"),
     ("completions", #"{"prompt": ["a", "b"]}"#, "prompt"),
     ("completions", #"{"prompt": [1, "a"]}"#, "prompt"),
-    ("completions", #"{"prompt": [512]}"#, nil), ("completions", #"{"prompt": [-1]}"#, nil),
+    ("completions", #"{"prompt": [512]}"#, "prompt"),
+    ("completions", #"{"prompt": [-1]}"#, "prompt"),
     ("completions", #"{"prompt": "a", "max_tokens": 0}"#, "max_tokens"),
     ("completions", #"{"prompt": "a", "max_tokens": 1.5}"#, "max_tokens"),
-    ("completions", #"{"prompt": "a", "max_tokens": 512}"#, nil),
-    ("completions", #"{"prompt": "a", "max_tokens": 9223372036854775807}"#, nil),
+    ("completions", #"{"prompt": "a", "max_tokens": 512}"#, "prompt"),
+    ("completions", #"{"prompt": "a", "max_tokens": 9223372036854775807}"#, "prompt"),
     ("completions", #"{"prompt": "a", "temperature": "hot"}"#, "temperature"),
-    ("completions", #"{"prompt": "a", "temperature": -1}"#, nil),
-    ("completions", #"{"prompt": "a", "temperature": NaN}"#, nil),
-    ("completions", #"{"prompt": "a", "top_p": 2}"#, nil),
-    ("completions", #"{"prompt": "a", "top_k": -2}"#, nil),
-    ("completions", #"{"prompt": "a", "repetition_penalty": 0}"#, nil),
+    ("completions", #"{"prompt": "a", "temperature": -1}"#, "temperature"),
+    ("completions", #"{"prompt": "a", "temperature": NaN}"#, "temperature"),
+    ("completions", #"{"prompt": "a", "top_p": 2}"#, "top_p"),
+    ("completions", #"{"prompt": "a", "top_k": -2}"#, "top_k"),
+    ("completions", #"{"prompt": "a", "repetition_penalty": 0}"#, "repetition_penalty"),
+    ("completions", #"{"prompt": "a", "min_p": -0.5}"#, "min_p"),
+    ("completions", #"{"prompt": "a", "seed": -1}"#, "seed"),
+    ("completions", #"{"prompt": "a", "seed": 0.5}"#, "seed"),
+    ("completions", #"{"prompt": "a", "seed": 18446744073709551616}"#, "seed"),
     ("completions", #"{"prompt": "a", "n": 2}"#, "n"),
     ("completions", #"{"prompt": "a", "stream": 1}"#, "stream"),
     ("completions", #"{"prompt": "a", "stop": 1}"#, "stop"),
@@ -59,6 +64,10 @@ import Testing
     ("chat/completions", #"{"messages": [{"role": "tool", "content": ""}]}"#, "messages[0]"),
     ("chat/completions", #"{"messages": [{"role": "user"}]}"#, "messages[0]"),
     ("chat/completions", #"{"messages": [{"role": "assistant", "content": ""}]}"#, "messages"),
+    (
+      "chat/completions",
+      #"{"messages": [{"role": "user", "content": "a"}], "max_tokens": 512}"#, "messages"
+    ),
     (
       "chat/completions",
       #"{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}"#, "messages[0]"
@@ -81,6 +90,7 @@ import Testing
       }
       let other = try await server.client.post("/v1/completions", ["model": "x", "prompt": "a"])
       #expect(other.status == 404)
+      #expect(other.error?.parameter == "model")
       let form = try await server.client.send(
         "POST", "/v1/completions", "{}", headers: ["Content-Type": "text/plain"])
       #expect(form.status == 415)
@@ -91,6 +101,11 @@ import Testing
           "response_format": ["type": "text"],
         ])
       #expect(harmless.status == 200)
+      for seed in ["0", "1e3", "9223372036854775808", "18446744073709551615", "null"] {
+        let answer = try await server.client.send(
+          "POST", "/v1/completions", "{\"prompt\": \"a\", \"seed\": \(seed)}")
+        #expect(answer.status == 200, "\(seed)")
+      }
     }
   }
 
@@ -105,7 +120,19 @@ import Testing
           + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
           + "\(chunk)\r\n\(body)\r\n0\r\n\r\n")
       #expect(chunked.status == 413)
-      #expect(try await server.client.exchange("nonsense\r\n\r\n").status == 400)
+      for text in [
+        "nonsense\r\n\r\n", "GET /health HTTP/1.1\r\nA: \(String(repeating: "a", count: 90_000))",
+      ] {
+        let answer = try await server.client.exchange(text)
+        #expect(answer.status == 400)
+        #expect(answer.error?.type == "invalid_request_error")
+        #expect(answer.headers["content-length"] == "\(answer.body.count)")
+      }
+      let broken = try await server.client.exchange(
+        "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+          + "Transfer-Encoding: chunked\r\n\r\nZZ\r\n")
+      #expect(broken.status == 400)
+      #expect(broken.error?.type == "invalid_request_error")
       #expect(try await server.client.send("GET", "/health").status == 200)
     }
   }

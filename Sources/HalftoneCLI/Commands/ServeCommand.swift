@@ -62,10 +62,14 @@ struct ServeCommand: ParsableCommand {
 
   func validate() throws {
     guard (0...65535).contains(port) else { throw ValidationError("--port must be 0 to 65535.") }
-    for (name, value) in [("--timeout", timeout), ("--grace", grace)] {
-      guard value >= 0, value <= 86_400 else {
-        throw ValidationError("\(name) must be 0 to 86400 seconds.")
-      }
+    guard !host.trimmingCharacters(in: .whitespaces).isEmpty else {
+      throw ValidationError("--host must be an address or a name, such as 127.0.0.1.")
+    }
+    guard timeout > 0, timeout <= 86_400 else {
+      throw ValidationError("--timeout must be above 0 and at most 86400 seconds.")
+    }
+    guard grace >= 0, grace <= 86_400 else {
+      throw ValidationError("--grace must be 0 to 86400 seconds.")
     }
     if let maxBody, !(1...1 << 30).contains(maxBody.bytes) {
       throw ValidationError("--max-body must be 1 byte to 1GiB.")
@@ -123,10 +127,10 @@ struct ServeCommand: ParsableCommand {
     if let maxBody { options.largestBody = maxBody.bytes }
     options.timeLimit = .seconds(timeout)
     options.grace = .seconds(grace)
-    options.connections = max(256, 4 * (parallel + maxQueue))
+    let requests = min(max(parallel, 0), 1 << 20) + min(max(maxQueue, 0), 1 << 20)
+    options.connections = max(256, 4 * requests)
     options.verbosity = common.quiet ? .quiet : common.verbose ? .verbose : .normal
-    let isLoopback = host == "localhost" || host == "::1" || host.hasPrefix("127.")
-    if !isLoopback, options.apiKey == nil {
+    if !options.isLoopback, options.apiKey == nil {
       common.warn("\(host) may be reachable from other machines, and no --api-key-file is given")
     }
     return options
@@ -134,7 +138,7 @@ struct ServeCommand: ParsableCommand {
 
   private func apiKey() throws -> String? {
     let environment = ProcessInfo.processInfo.environment["HALFTONE_API_KEY"]
-    let text = try apiKeyFile.map { try TextFile.read($0, largest: 4096) } ?? environment
+    let text = try apiKeyFile.map(Self.keyText) ?? environment
     guard let key = text?.trimmingCharacters(in: .whitespacesAndNewlines) else { return nil }
     guard !key.isEmpty else {
       throw PipelineError(
@@ -143,6 +147,21 @@ struct ServeCommand: ParsableCommand {
     }
     return key
   }
+
+  private static func keyText(_ path: String) throws -> String {
+    var status = stat()
+    // Devices and pipes, such as /dev/null or a shell's <(…), cannot be mapped as files are.
+    guard stat(path, &status) == 0, ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT),
+      let handle = FileHandle(forReadingAtPath: path)
+    else { return try TextFile.read(path, largest: largestKey) }
+    let data = try handle.read(upToCount: largestKey + 1) ?? Data()
+    guard data.count <= largestKey, let text = String(validating: data, as: UTF8.self) else {
+      throw PipelineError(.badInput, "no text of at most \(largestKey) bytes", at: path)
+    }
+    return text
+  }
+
+  private static let largestKey = 4096
 
   private final class Failure: Sendable {
     let error = Mutex<(any Error)?>(nil)

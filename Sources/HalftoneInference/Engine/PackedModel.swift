@@ -33,9 +33,28 @@ struct PackedModel: Sendable {
     let scheme = WeightScheme(
       format: try IntegerFormat(bits: 8),
       granularity: tensor.columns % 32 == 0 ? .group(32) : .channel, range: .minMax)
-    let dense = tensor.float()
-    tensor.evict()
-    return .quantized(try scheme.grids(for: dense).quantize(dense, format: scheme.format))
+    return .quantized(try rounded(tensor, scheme))
+  }
+
+  /// Some rows after others, so that the floats of the whole weight are never in memory.
+  private static func rounded(_ weight: Tensor, _ scheme: WeightScheme) throws -> QuantizedTensor {
+    var scales: [Float] = []
+    let codes = try Tensor(shape: weight.shape, elementType: .int8) { out in
+      let step = 1024
+      for start in stride(from: 0, to: weight.rows, by: step) {
+        let rows = weight.view(start..<min(start + step, weight.rows)).float()
+        let part = try scheme.grids(for: rows).quantize(rows, format: scheme.format)
+        scales += part.levels[0].values
+        part.codes.withBytes { bytes in
+          UnsafeMutableRawBufferPointer(rebasing: out[(start * weight.columns)...])
+            .copyMemory(from: bytes)
+        }
+      }
+    }
+    weight.evict()
+    return try QuantizedTensor(
+      shape: weight.shape, format: scheme.format, codes: codes,
+      levels: [Tensor(scales, shape: [weight.rows, scales.count / weight.rows])])
   }
 
   /// The bytes of the weights that every token reads.

@@ -1,6 +1,7 @@
 import HalftoneCheckpoints
 import HalftoneInference
 import Hummingbird
+import NIOHTTP1
 
 /// A refusal in the form that clients of OpenAI's interface expect.
 struct APIError: Error {
@@ -22,8 +23,12 @@ struct APIError: Error {
     .invalid("'\(parameter)' \(message)", parameter, code: "unsupported_parameter")
   }
 
-  static func notFound(_ message: String, code: String? = nil) -> Self {
-    APIError(status: .notFound, type: "invalid_request_error", message: message, code: code)
+  static func notFound(
+    _ message: String, _ parameter: String? = nil, code: String? = nil
+  ) -> Self {
+    APIError(
+      status: .notFound, type: "invalid_request_error", message: message, parameter: parameter,
+      code: code)
   }
 
   static func wrongMethod(allowed: String) -> Self {
@@ -57,6 +62,7 @@ struct APIError: Error {
     switch error {
     case let error as APIError: self = error
     case let error as GenerationError: self = .invalid(error.description)
+    case is HTTPParserError: self = .invalid("the request is not well-formed HTTP: \(error)")
     case SchedulerError.queueFull:
       self.init(.tooManyRequests, "rate_limit_error", "\(error)", code: "queue_full")
       headers[.retryAfter] = "1"

@@ -1,6 +1,7 @@
 import Hummingbird
 import Logging
 import NIOCore
+import NIOHTTP1
 import Synchronization
 
 /// Closes a connection whose client has stopped listening, and tells who works for it.
@@ -17,6 +18,18 @@ final class ConnectionWatch: ChannelInboundHandler, RemovableChannelHandler, Sen
   }
 
   private let state = Mutex(State())
+  private let connections: OpenConnections
+
+  init(_ connections: OpenConnections) { self.connections = connections }
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    connections.opened(context.channel)
+    let pipeline = context.pipeline.syncOperations
+    guard let encoder = try? pipeline.handler(type: HTTPResponseEncoder.self) else { return }
+    try? pipeline.addHandler(DecoderRefusal(), position: .after(encoder))
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) { connections.closed(context.channel) }
 
   /// Calls `onClose` once when the client goes, at once if it has gone; replaces what was to be
   /// called before.
@@ -60,7 +73,7 @@ struct ServerContext: InitializableFromSource, Sendable {
     logger = source.logger
   }
 
-  /// The watch of the request's connection.
+  /// The watch of the request's connection; nil if that is closed.
   func watch() async -> ConnectionWatch? {
     let channel = channel
     return try? await channel.eventLoop.submit {

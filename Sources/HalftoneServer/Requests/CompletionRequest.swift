@@ -7,6 +7,9 @@ struct CompletionRequest: Sendable {
   enum Kind: Sendable {
     case text
     case chat
+
+    /// The member that the prompt comes from.
+    var source: String { self == .text ? "prompt" : "messages" }
   }
 
   let kind: Kind
@@ -29,7 +32,8 @@ struct CompletionRequest: Sendable {
     try Self.refuseUnsupported(fields)
     if let name = try fields.string("model"), name != model.name {
       throw .notFound(
-        "there is no model '\(name)'; this server has '\(model.name)'", code: "model_not_found")
+        "there is no model '\(name)'; this server has '\(model.name)'", "model",
+        code: "model_not_found")
     }
     self.kind = kind
     prompt =
@@ -42,14 +46,11 @@ struct CompletionRequest: Sendable {
     guard tokens <= room else {
       throw .invalid(
         "the prompt has \(prompt.count) tokens and \(tokens) more were asked for; the model has "
-          + "room for \(capacity) together", code: "context_length_exceeded")
+          + "room for \(capacity) together", kind.source, code: "context_length_exceeded")
     }
     options = GenerationOptions(
       tokens: tokens, sampling: try Self.sampling(fields),
       stop: kind == .chat ? model.chatEnds : model.ends)
-    do throws(GenerationError) { try options.sampling.validate() } catch {
-      throw .invalid(error.description)
-    }
     stop = try Self.stop(fields)
     streams = try fields.bool("stream") ?? false
     let streamOptions = RequestFields(fields["stream_options"]?.object ?? JSONObject())
@@ -115,16 +116,27 @@ struct CompletionRequest: Sendable {
   }
 
   private static func sampling(_ fields: RequestFields) throws(APIError) -> SamplingOptions {
-    // A seed may be any whole number; its bits are what counts.
-    let seed = try fields.integer("seed").map { UInt64(bitPattern: Int64($0)) }
     let topK = try fields.integer("top_k")
-    return SamplingOptions(
+    let options = SamplingOptions(
       temperature: try fields.number("temperature") ?? 1,
       // 0 and −1 mean all in other programs.
       topK: topK.flatMap { [0, -1].contains($0) ? nil : $0 },
       topP: try fields.number("top_p"), minP: try fields.number("min_p"),
       repetitionPenalty: try fields.number("repetition_penalty") ?? 1,
-      seed: seed ?? UInt64.random(in: 0...UInt64.max))
+      seed: try fields.seed("seed") ?? UInt64.random(in: 0...UInt64.max))
+    // One at a time, so that the error can name the member.
+    for (name, option) in [
+      ("temperature", SamplingOptions(temperature: options.temperature)),
+      ("top_k", SamplingOptions(topK: options.topK)),
+      ("top_p", SamplingOptions(topP: options.topP)),
+      ("min_p", SamplingOptions(minP: options.minP)),
+      ("repetition_penalty", SamplingOptions(repetitionPenalty: options.repetitionPenalty)),
+    ] {
+      do throws(GenerationError) { try option.validate() } catch {
+        throw .invalid(error.description, name)
+      }
+    }
+    return options
   }
 
   private static func stop(_ fields: RequestFields) throws(APIError) -> [String] {

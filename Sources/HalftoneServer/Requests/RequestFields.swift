@@ -38,6 +38,13 @@ struct RequestFields {
     try value(name, "a whole number", \.int)
   }
 
+  func seed(_ name: String) throws(APIError) -> UInt64? {
+    try value(name, "a whole number from 0 to \(UInt64.max)") { value in
+      guard case .number(let number) = value else { return nil }
+      return UInt64(number.literal) ?? number.double.flatMap { UInt64(exactly: $0) }
+    }
+  }
+
   private func value<Value>(
     _ name: String, _ kind: String, _ read: (JSONValue) -> Value?
   ) throws(APIError) -> Value? {
