@@ -149,8 +149,8 @@ public struct GGUFExport {
     guard largest <= 65504 else {
       throw PipelineError(
         .badInput,
-        "\(entry.name) has numbers up to \(largest), too large for \(entry.type.name), whose numbers or scales are of half precision; "
-          + "use --type bf16 or f32", at: opened.path)
+        "\(entry.name) has numbers up to \(largest), too large for \(entry.type.name), whose numbers "
+          + "or scales are of half precision; use --type bf16 or f32", at: opened.path)
     }
   }
 
