@@ -92,7 +92,7 @@ struct BenchmarkCommand: ParsableCommand {
     let weightBytes = running.weightBytes
     return Document(
       model: model, threads: Parallelism.threads, kernels: Engine.kernelName,
-      cache: engine.cache.rawValue, inputs: engine.options.inputs.rawValue, prompt: prompt,
+      cache: engine.options.cache.rawValue, inputs: engine.options.inputs.rawValue, prompt: prompt,
       tokens: tokens,
       loadSeconds: loadSeconds,
       prefillTokensPerSecond: result.prefillTokensPerSecond,

@@ -54,6 +54,9 @@ struct EvaluateCommand: ParsableCommand {
   func validate() throws {
     if text == nil && task.isEmpty { throw ValidationError("Give --text FILE or --task FILE.") }
     if text == nil && reference != nil { throw ValidationError("--reference needs --text FILE.") }
+    if runsDefinition && engine.isGiven {
+      throw ValidationError("--float runs without the engine: leave out its options.")
+    }
     if context < 2 { throw ValidationError("--context must be at least 2.") }
     if let windows, windows < 1 { throw ValidationError("--windows must be at least 1.") }
   }
@@ -77,7 +80,9 @@ struct EvaluateCommand: ParsableCommand {
   }
 
   private func measured(_ opened: OpenedModel) throws -> MeasuredModel {
-    guard !runsDefinition, opened.isQuantized else { return .definition(opened.model) }
+    guard !runsDefinition, opened.isQuantized || engine.isGiven else {
+      return .definition(opened.model)
+    }
     return .engine(try Engine(opened.model, options: engine.exactOptions))
   }
 

@@ -5,9 +5,9 @@ import HalftoneLayers
 /// How a model is held in memory and run, on the command line.
 struct EngineArguments: ParsableArguments {
   @Option(
-    help: "How keys and values of earlier tokens are stored: f16, int8 or int4.",
+    help: "How keys and values of earlier tokens are stored: f16 (default), int8 or int4.",
     transform: { try parsed($0, CacheType.allCases) })
-  var cache = CacheType.f16
+  var cache: CacheType?
 
   @Option(
     help: ArgumentHelp(
@@ -17,16 +17,19 @@ struct EngineArguments: ParsableArguments {
   var inputs: EngineOptions.Inputs?
 
   @Option(
-    help: "An output head stored as floats is held so: stored (as it is) or int8 (half the bytes).",
+    help:
+      "An output head stored as floats is held so: stored (as it is; default) or int8 (half the bytes).",
     transform: { try parsed($0, EngineOptions.Head.allCases) })
-  var head = EngineOptions.Head.stored
+  var head: EngineOptions.Head?
 
+  /// Whether any was chosen, which only the engine can honour.
+  var isGiven: Bool { cache != nil || inputs != nil || head != nil }
   var options: EngineOptions {
-    EngineOptions(inputs: inputs ?? .int8, cache: cache, head: head)
+    EngineOptions(inputs: inputs ?? .int8, cache: cache ?? .f16, head: head ?? .stored)
   }
   /// For figures that describe the model rather than the engine.
   var exactOptions: EngineOptions {
-    EngineOptions(inputs: inputs ?? .float, cache: cache, head: head)
+    EngineOptions(inputs: inputs ?? .float, cache: cache ?? .f16, head: head ?? .stored)
   }
 
   /// The case of that name, or an error that names them all.
