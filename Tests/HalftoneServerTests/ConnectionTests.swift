@@ -103,17 +103,31 @@ import Testing
   }
 
   @Test func `after the time of grace streams end with an error`() async throws {
-    try await RunningServer.with(model: .slow, configure: { $0.grace = .zero }) { server in
-      let stream = Task {
-        try await server.client.post(
-          "/v1/completions",
-          ["prompt": "Once", "max_tokens": 500, "temperature": 0, "stream": true])
+    // Many streams, so that they cannot end before the server does.
+    let count = 16
+    try await RunningServer.with(
+      .init(parallel: count), model: .slow, configure: { $0.grace = .zero }
+    ) { server in
+      let streams = (0..<count).map { _ in
+        Task {
+          try await server.client.post(
+            "/v1/completions",
+            ["prompt": "Once", "max_tokens": 500, "temperature": 0, "stream": true])
+        }
       }
-      try await server.becomesBusy()
+      for _ in 0..<50 where server.scheduler.statistics.active < count {
+        try await Task.sleep(for: .milliseconds(1))
+      }
       await server.server.stop()
-      let text = try await stream.value.text
-      #expect(text.contains("shutting down"))
-      #expect(!text.contains("[DONE]"))
+      var interrupted = 0
+      for stream in streams {
+        guard let text = try? await stream.value.text, text.contains("shutting down") else {
+          continue
+        }
+        interrupted += 1
+        #expect(!text.contains("[DONE]"))
+      }
+      #expect(interrupted > 0)
     }
   }
 }
