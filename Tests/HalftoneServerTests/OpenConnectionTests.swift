@@ -29,15 +29,15 @@ import Testing
       let long = ConnectionTests.request("\"max_tokens\": 400, \"stream\": true")
       let held = try [server.client.held(long), server.client.held(long)]
       try await server.becomesBusy()
-      while server.scheduler.statistics.active < 2 {
+      for _ in 0..<100 where server.scheduler.statistics.active < 2 {
         try await Task.sleep(for: .milliseconds(1))
       }
       // At the latest when one of the two has its answer, although neither client closes.
       #expect(try await server.client.send("GET", "/health").status == 200)
       for connection in held {
-        #expect(connection.read(seconds: 2).contains("data: [DONE]"))
+        #expect(connection.read(seconds: 6).contains("data: [DONE]"))
       }
-      #expect(server.scheduler.statistics.completed == 2)
+      #expect(try await server.becomesIdle())
     }
   }
 
