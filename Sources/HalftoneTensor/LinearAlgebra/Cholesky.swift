@@ -106,16 +106,4 @@ extension SquareMatrix {
     }
     return result
   }
-
-  /// Adds Σ x·xᵀ over the rows x of `samples` [tokens, size], in pieces of fixed length.
-  public mutating func addGram(of samples: Tensor) {
-    precondition(samples.columns == size)
-    for start in stride(from: 0, to: samples.rows, by: 4096) {
-      let piece = samples.relabeled([samples.rows, size]).view(
-        start..<min(start + 4096, samples.rows))
-      piece.transposedTimes(piece).withElements { gram in
-        for i in gram.indices { elements[i] += Double(gram[i]) }
-      }
-    }
-  }
 }
