@@ -42,7 +42,8 @@ struct InputMoments {
       let context = problem.makeContext(samples.count)
       let inputs = Inputs(of: wanted, block, x, context)
       owner = inputs.owners
-      let original = crossed
+      let original =
+        crossed
         ? Inputs(of: wanted, problem.block, problem.original.samples(samples), context) : nil
       for (name, input) in inputs.fresh {
         add(name, block, input, original?.fresh.first { $0.name == name }?.input)

@@ -19,7 +19,8 @@ public struct LayerProblem {
   public let scheme: WeightScheme
   /// (2/N)·Σ x·xᵀ over the N calibration tokens of the quantized stream: [in, in].
   public let hessian: SquareMatrix
-  /// (2/N)·Σ x₀·xᵀ of the same tokens' inputs x₀ in the original network and x in the quantized one:
+  /// (2/N)·Σ x₀·xᵀ of the same tokens' inputs x₀ in the original network and x in the quantized one.
+  ///
   /// [in, in]. With it the layer is to reproduce W·x₀ from x; without, W·x.
   public let crossMoments: SquareMatrix?
 
@@ -87,7 +88,7 @@ extension LayerProblem {
   ///
   /// d·H·dᵀ for d = ŵ − w; with cross moments C, d·H·dᵀ − 2·w·(C − H)·dᵀ, which is
   /// ‖w·X₀ − ŵ·X‖² less ‖w·(X₀ − X)‖².
-  package func rowErrors(of rounded: Tensor) -> [Double] {
+  public func rowErrors(of rounded: Tensor) -> [Double] {
     let differences = zip(rounded.values, weights.values).map { Double($0) - Double($1) }
     var errors = hessian.quadraticForms(of: differences)
     guard let asymmetry else { return errors }
@@ -100,7 +101,9 @@ extension LayerProblem {
   /// Throws unless weights and moments are finite.
   func checkFinite(_ method: String) throws {
     let range = weights.withElements { Kernels.extrema($0) }
-    guard range.minimum.isFinite, range.maximum.isFinite, hessian.isFinite, crossMoments?.isFinite ?? true else {
+    guard range.minimum.isFinite, range.maximum.isFinite, hessian.isFinite,
+      crossMoments?.isFinite ?? true
+    else {
       throw MethodError(
         "\(method): the weights or the inputs of \(name) hold NaN or infinity; "
           + "look for the first layer whose outputs overflow")

@@ -1,17 +1,15 @@
 import HalftoneSchemes
-import HalftoneTensor
+package import HalftoneTensor
 
 /// Cyclic coordinate descent over the columns of a layer; rows do not touch each other, so that
 /// tiles of rows go through all sweeps on their own.
-struct ColumnDescent {
+package struct ColumnDescent {
   private let layout: DescentLayout
   private var tiles: [DescentTile]
 
-  /// - Parameters:
-  ///   - values: where to start: [rows, columns].
-  ///   - isRounded: whether they are on the grids.
-  ///   - damping: added to Σ_jj where it divides, relative to the mean of the diagonal.
-  init(
+  /// Starts from `values` [rows, columns], which are on the grids if `isRounded`; `damping` times the
+  /// mean of Σ's diagonal is added to Σ_jj where it divides.
+  package init(
     _ problem: LayerProblem, grids: GridTable, values: Tensor, isRounded: Bool, damping: Float
   ) {
     let layout = DescentLayout(problem, grids: grids, damping: damping)
@@ -34,13 +32,13 @@ struct ColumnDescent {
   }
 
   /// Each row's rounded iterate of least error so far; the values themselves before the first.
-  var best: Tensor { layout.matrix(tiles.flatMap(\.best)) }
+  package var best: Tensor { layout.matrix(tiles.flatMap(\.best)) }
 
   /// [rows, columns], row-major.
-  var values: [Float] { tiles.flatMap(\.values) }
+  package var values: [Float] { tiles.flatMap(\.values) }
 
   /// Marks the elements that are never rounded.
-  mutating func setFree(_ free: [Bool]) {
+  package mutating func setFree(_ free: [Bool]) {
     var rest = free[...]
     for i in tiles.indices {
       tiles[i].free = Array(rest.prefix(tiles[i].values.count))
@@ -49,7 +47,7 @@ struct ColumnDescent {
   }
 
   /// One sweep for each element of `sweeps`, which says whether it is relaxed.
-  mutating func solve(sweeps: [Bool]) {
+  package mutating func solve(sweeps: [Bool]) {
     forEachTile { layout, tile in
       for (k, isRelaxed) in sweeps.enumerated() {
         let changed = tile.sweep(layout, rounding: !isRelaxed)
@@ -60,13 +58,13 @@ struct ColumnDescent {
     }
   }
 
-  mutating func sweep(rounding: Bool) {
+  package mutating func sweep(rounding: Bool) {
     forEachTile { layout, tile in _ = tile.sweep(layout, rounding: rounding) }
   }
 
   /// H ← the `count` largest of H − η·(Ŵ + H − W)·Σ, where Ŵ + H are the values, Ŵ nearest to them;
   /// returns the new support.
-  mutating func threshold(_ count: Int, rate: Float) -> [Bool] {
+  package mutating func threshold(_ count: Int, rate: Float) -> [Bool] {
     forEachTile { layout, tile in tile.step(layout, rate: rate) }
     let free = LargestElements.mark(count, of: tiles.flatMap(\.proposal).map(abs))
     setFree(free)
@@ -178,20 +176,22 @@ struct DescentTile {
 
   /// Visits every column once; returns whether any value changed.
   mutating func sweep(_ layout: DescentLayout, rounding: Bool) -> Bool {
-    let n = layout.columns
+    let (n, rows) = (layout.columns, rows(layout))
     var gradient = gradient(layout)
     judge(layout, gradient)
     var changed = false
     for start in stride(from: 0, to: n, by: layout.block) {
       let block = start..<min(start + layout.block, n)
-      var moves = [Float](repeating: 0, count: rows(layout) * block.count)
-      for row in 0..<rows(layout) {
-        if visit(row, block, layout, &gradient, &moves, rounding) { changed = true }
+      var moves = [Float](repeating: 0, count: rows * block.count)
+      var hasMoved = false
+      for row in 0..<rows where visit(row, block, layout, &gradient, &moves, rounding) {
+        hasMoved = true
       }
-      guard block.upperBound < n, moves.contains(where: { $0 != 0 }) else { continue }
+      changed = changed || hasMoved
+      guard block.upperBound < n, hasMoved else { continue }
       gradient.withUnsafeMutableBufferPointer { gradient in
         MatrixProduct.accumulate(
-          1, moves, rows: rows(layout), layout.sigma, rowStride: n, in: block,
+          1, moves, rows: rows, layout.sigma, rowStride: n, in: block,
           columns: block.upperBound..<n, into: gradient)
       }
     }
@@ -199,35 +199,35 @@ struct DescentTile {
     return changed
   }
 
-  /// The columns of `block` in one row; the gradient is updated within the block.
+  /// The columns of `block` in one row, group by group; the gradient is updated within the block.
   private mutating func visit(
     _ row: Int, _ block: Range<Int>, _ layout: DescentLayout, _ gradient: inout [Float],
     _ moves: inout [Float], _ rounding: Bool
   ) -> Bool {
-    let n = layout.columns
-    var changed = false
-    layout.sigma.withUnsafeBufferPointer { sigma in
-      gradient.withUnsafeMutableBufferPointer { gradient in
-        for j in block {
-          let i = row * n + j
-          let old = values[i]
-          let best = old - gradient[i] * layout.steps[j]  // β = ŵ − [(Ŵ − W)·Σ]_j / Σ_jj
-          let isFree = !free.isEmpty && free[i]
-          let grid = grids[row * layout.groups + j / layout.width]
-          let new = isFree ? best : rounding ? grid.nearest(to: best) : grid.clamped(best)
-          guard new != old else { continue }
-          changed = true
-          values[i] = new
-          let move = new - old
-          moves[row * block.count + j - block.lowerBound] = move
-          Kernels.axpy(
-            move, UnsafeBufferPointer(rebasing: sigma[j * n + j + 1..<j * n + block.upperBound]),
-            UnsafeMutableBufferPointer(
-              rebasing: gradient[i + 1..<row * n + block.upperBound]))
+    let (n, width) = (layout.columns, layout.width)
+    let here = row * n + block.lowerBound..<row * n + block.upperBound
+    return layout.sigma.withUnsafeBufferPointer { sigma in
+      values.withUnsafeMutableBufferPointer { values in
+        gradient.withUnsafeMutableBufferPointer { gradient in
+          moves.withUnsafeMutableBufferPointer { moves in
+            let visit = BlockVisit(
+              block: block, columns: n, sigma: sigma, steps: layout.steps,
+              values: .init(rebasing: values[here]), gradient: .init(rebasing: gradient[here]),
+              moves: .init(rebasing: moves[row * block.count..<(row + 1) * block.count]),
+              free: free.isEmpty ? [] : free[here])
+            var changed = false
+            var start = block.lowerBound
+            while start < block.upperBound {
+              let end = min(block.upperBound, (start / width + 1) * width)
+              let grid = grids[row * layout.groups + start / width]
+              if visit(start..<end, grid, rounding) { changed = true }
+              start = end
+            }
+            return changed
+          }
         }
       }
     }
-    return changed
   }
 
   // MARK: - Outliers
@@ -249,52 +249,56 @@ struct DescentTile {
   }
 }
 
-extension UniformGrid {
-  /// The representable value nearest to `x`, ties to even codes.
-  fileprivate func nearest(to x: Float) -> Float {
-    let code = (x / scale).rounded(.toNearestOrEven) + zero
-    return (min(max(code, low), high) - zero) * scale
-  }
+/// One row of a block of columns; buffers start at the block's first column.
+private struct BlockVisit {
+  let block: Range<Int>
+  let columns: Int
+  /// [columns, columns].
+  let sigma: UnsafeBufferPointer<Float>
+  let steps: [Float]
+  let values: UnsafeMutableBufferPointer<Float>
+  let gradient: UnsafeMutableBufferPointer<Float>
+  let moves: UnsafeMutableBufferPointer<Float>
+  let free: ArraySlice<Bool>
 
-  /// `x` within the range of the representable values.
-  fileprivate func clamped(_ x: Float) -> Float {
-    min(max(x, (low - zero) * scale), (high - zero) * scale)
+  /// The columns of `range`, which share `grid`; returns whether any value changed.
+  func callAsFunction(_ range: Range<Int>, _ grid: UniformGrid, _ rounding: Bool) -> Bool {
+    var changed = false
+    for j in range {
+      let i = j - block.lowerBound
+      let old = values[i]
+      let best = old - gradient[i] * steps[j]  // β = ŵ − [(Ŵ − W)·Σ]_j / Σ_jj
+      let isFree = !free.isEmpty && free[free.startIndex + i]
+      let new = isFree ? best : rounding ? grid.nearest(to: best) : grid.clamped(best)
+      guard new != old else { continue }
+      changed = true
+      values[i] = new
+      moves[i] = new - old
+      let row = sigma[j * columns + j + 1..<j * columns + block.upperBound]
+      Kernels.axpy(
+        new - old, UnsafeBufferPointer(rebasing: row),
+        UnsafeMutableBufferPointer(rebasing: gradient[(i + 1)...]))
+    }
+    return changed
   }
 }
 
-/// The largest elements of an array.
-enum LargestElements {
-  /// Marks the `count` largest of non-negative `magnitudes`; of equal ones the first.
-  static func mark(_ count: Int, of magnitudes: [Float]) -> [Bool] {
-    guard count < magnitudes.count else {
-      return [Bool](repeating: true, count: magnitudes.count)
-    }
-    // The bits of non-negative floats are ordered as they are.
-    let least = nth(count, of: magnitudes.map(\.bitPattern))
-    var ties = count - magnitudes.count { $0.bitPattern > least }
-    return magnitudes.map { magnitude in
-      guard magnitude.bitPattern == least else { return magnitude.bitPattern > least }
-      ties -= 1
-      return ties >= 0
-    }
+extension UniformGrid {
+  /// round(x/scale) within the range of codes, less the zero point; ties to even.
+  ///
+  /// The bounds are whole, so that limits may come before rounding; and below 2²² adding and taking
+  /// away 1.5·2²³ rounds as the processor does, in two additions.
+  @inline(__always) func level(nearest x: Float) -> Float {
+    let limited = min(high - zero, max(low - zero, x / scale))  // NaN becomes the least
+    let magic: Float = 12_582_912
+    return limited + magic - magic
   }
 
-  /// The `count`-th largest, by the upper half of the bits and then by the lower.
-  private static func nth(_ count: Int, of words: [UInt32]) -> UInt32 {
-    var left = count
-    var prefix: UInt32 = 0
-    for shift in [UInt32(16), 0] {
-      var histogram = [Int](repeating: 0, count: 1 << 16)
-      for word in words where shift == 16 || word >> 16 == prefix >> 16 {
-        histogram[Int(word >> shift & 0xffff)] += 1
-      }
-      var bin = histogram.count - 1
-      while bin > 0, histogram[bin] < left {
-        left -= histogram[bin]
-        bin -= 1
-      }
-      prefix |= UInt32(bin) << shift
-    }
-    return prefix
+  /// The representable value nearest to `x`.
+  @inline(__always) fileprivate func nearest(to x: Float) -> Float { level(nearest: x) * scale }
+
+  /// `x` within the range of the representable values.
+  @inline(__always) fileprivate func clamped(_ x: Float) -> Float {
+    min(max(x, (low - zero) * scale), (high - zero) * scale)
   }
 }

@@ -93,7 +93,8 @@ public struct GPTQ: LayerSolver, Equatable {
     if !dead.isEmpty {
       warnings.append("\(dead.count) input channels are always zero; their weights became 0")
     }
-    let layer = GPTQLayer(problem, dead: dead, grids: try problem.scheme.grids(for: problem.weights))
+    let layer = GPTQLayer(
+      problem, dead: dead, grids: try problem.scheme.grids(for: problem.weights))
     guard dampingSearch else {
       let weight = try solve(layer, damping, &warnings)
       return LayerSolution(weight: weight, warnings: warnings)

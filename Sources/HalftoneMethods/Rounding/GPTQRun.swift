@@ -9,6 +9,8 @@ private struct GPTQLayout {
   let tableRows: Int
   let scheme: WeightScheme
   let order: [Int]
+  /// The group of each column.
+  let group: [Int]
   let upper: [Float]
   /// Whether a group's grid is found from the updated weights when its first column is reached.
   let regroups: Bool
@@ -32,7 +34,8 @@ struct GPTQRun {
     let (rows, n) = (weights.rows, weights.columns)
     layout = GPTQLayout(
       rows: rows, columns: n, groups: grids.groups, tableRows: grids.scales.shape[0],
-      scheme: scheme, order: order, upper: upper.elements.map(Float.init),
+      scheme: scheme, order: order, group: order.map { $0 / (n / grids.groups) },
+      upper: upper.elements.map(Float.init),
       regroups: regroups && grids.groups > 1)
     (scales, zeros) = (grids.scales.values, grids.zeros.values)
     codes = [Int8](repeating: 0, count: rows * n)
@@ -102,36 +105,33 @@ private struct GPTQRow {
   let errors: UnsafeMutableBufferPointer<Float>
 
   func solve(_ i: Int) {
-    let n = layout.columns
+    let (n, count, first) = (layout.columns, block.count, block.lowerBound)
+    let (low, high) = (Float(layout.scheme.format.low), Float(layout.scheme.format.high))
+    let table = (layout.tableRows == 1 ? 0 : i) * layout.groups
+    let row = UnsafeMutableBufferPointer(rebasing: w[i * n + first..<i * n + block.upperBound])
     layout.upper.withUnsafeBufferPointer { upper in
       for j in block {
-        let grid = grid(i, j)
-        let x = w[i * n + j]
-        let rounded = (x / grid.scale).rounded(.toNearestOrEven) + grid.zero
-        let code = min(max(rounded, grid.low), grid.high)
-        codes[i * n + j] = Int8(code)
-        let error = (x - (code - grid.zero) * grid.scale) / upper[j * n + j]
-        errors[i * block.count + j - block.lowerBound] = error
-        let (from, to) = (j + 1, block.upperBound)
+        let cell = table + layout.group[j]
+        if layout.regroups, j % layout.width == 0 { regroup(i, j, cell) }
+        let grid = UniformGrid(scale: scales[cell], zero: zeros[cell], low: low, high: high)
+        let x = row[j - first]
+        let level = grid.level(nearest: x)
+        codes[i * n + j] = Int8(level + grid.zero)
+        let error = (x - level * grid.scale) / upper[j * n + j]
+        errors[i * count + j - first] = error
         Kernels.axpy(
-          -error, UnsafeBufferPointer(rebasing: upper[j * n + from..<j * n + to]),
-          UnsafeMutableBufferPointer(rebasing: w[i * n + from..<i * n + to]))
+          -error, UnsafeBufferPointer(rebasing: upper[j * n + j + 1..<j * n + block.upperBound]),
+          UnsafeMutableBufferPointer(rebasing: row[(j - first + 1)...]))
       }
     }
   }
 
-  private func grid(_ i: Int, _ j: Int) -> UniformGrid {
-    let (scheme, width) = (layout.scheme, layout.width)
-    let cell = (layout.tableRows == 1 ? 0 : i) * layout.groups + layout.order[j] / width
-    if layout.regroups, j % width == 0 {
-      let start = i * layout.columns + j
-      let values = UnsafeBufferPointer(rebasing: w[start..<start + width])
-      let fresh = scheme.range.search.grid(
-        for: [values], bits: scheme.format.bits, symmetric: scheme.symmetric)
-      (scales[cell], zeros[cell]) = (fresh.scale, fresh.zero)
-    }
-    return UniformGrid(
-      scale: scales[cell], zero: zeros[cell], low: Float(scheme.format.low),
-      high: Float(scheme.format.high))
+  /// Finds the grid of the group that starts at column `j` from the weights as they are now.
+  private func regroup(_ i: Int, _ j: Int, _ cell: Int) {
+    let (scheme, start) = (layout.scheme, i * layout.columns + j)
+    let values = UnsafeBufferPointer(rebasing: w[start..<start + layout.width])
+    let fresh = scheme.range.search.grid(
+      for: [values], bits: scheme.format.bits, symmetric: scheme.symmetric)
+    (scales[cell], zeros[cell]) = (fresh.scale, fresh.zero)
   }
 }
