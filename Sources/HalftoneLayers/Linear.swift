@@ -63,7 +63,11 @@ public struct Linear: Sendable {
   /// From x [tokens, in] to [tokens, out]; `observe` sees x before its quantizer.
   public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
     context.observe?(name, x)
-    let y = (inputs?(x) ?? x).linear(weight.dense())
+    let seen = inputs.map { quantizer in
+      let quantized = quantizer(x)
+      return context.mixInput?(x, quantized) ?? quantized
+    }
+    let y = (seen ?? x).linear(weight.dense())
     return bias.map { y.addingRow($0) } ?? y
   }
 }
