@@ -112,7 +112,8 @@ extension CompareCommand {
     }
     guard let first = failures.first else { return }
     throw TrialError(
-      description: "\(failures.count) of \(options.recipes.count) recipes failed; the table says why",
+      description:
+        "\(failures.count) of \(options.recipes.count) recipes failed; the table says why",
       status: ExitStatus(first) ?? .inside)
   }
 

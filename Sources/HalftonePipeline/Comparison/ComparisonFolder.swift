@@ -31,12 +31,14 @@ struct ComparisonFolder {
   private func checkOwn(_ entries: [String], _ options: ComparisonOptions) throws {
     guard entries.contains("results") else {
       throw PipelineError(
-        .cannotCreate, "not empty, and no comparison's directory; choose another --output", at: path)
+        .cannotCreate, "not empty, and no comparison's directory; choose another --output", at: path
+      )
     }
     guard options.resume || options.overwrite else {
       throw PipelineError(
         .cannotCreate,
-        "holds a comparison already; go on with --resume, or start again with --overwrite", at: path)
+        "holds a comparison already; go on with --resume, or start again with --overwrite", at: path
+      )
     }
   }
 

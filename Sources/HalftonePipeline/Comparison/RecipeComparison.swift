@@ -98,7 +98,7 @@ public struct RecipeComparison {
         }
       }
       return ComparisonRow(recipe: recipe.source, label: label, runs: runs)
-    } catch where !isStop(error) {
+    } catch  where !isStop(error) {
       didFail(error)
       return ComparisonRow(
         recipe: recipe.source, label: label, runs: runs, failure: "\(error)")
@@ -108,8 +108,9 @@ public struct RecipeComparison {
   /// What stops the comparison: the user, and an output that cannot be written.
   private func isStop(_ error: any Error) -> Bool {
     guard let error = error as? PipelineError else { return false }
-    return error.code == .interrupted || error.place.hasPrefix(options.output)
-      && [.cannotCreate, .inputOutput].contains(error.code)
+    return error.code == .interrupted
+      || error.place.hasPrefix(options.output)
+        && [.cannotCreate, .inputOutput].contains(error.code)
   }
 
   /// What is known of a trial, or else what it gives; the same model as that of another seed is

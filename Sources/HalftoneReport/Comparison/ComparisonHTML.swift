@@ -32,7 +32,8 @@ public enum ComparisonHTML {
 
   /// Perplexity against size; the front is joined by a line.
   private static func chart(_ record: ComparisonRecord) -> String {
-    let points = record.rows.compactMap { row -> (row: ComparisonRow, size: Double, value: Double)? in
+    let points = record.rows.compactMap {
+      row -> (row: ComparisonRow, size: Double, value: Double)? in
       guard row.failure == nil, let bytes = row.bytes, let value = row.perplexity?.mean,
         value.isFinite, value > 0
       else { return nil }

@@ -18,7 +18,8 @@ public enum ComparisonMarkdown {
           return "| \(escaped(row.label)) | failed: \(escaped(failure)) |"
             + String(repeating: " |", count: columns.count - 1)
         }
-        return "| \(escaped(row.label)) | \(columns.map { $0.cell(row) }.joined(separator: " | ")) |"
+        return
+          "| \(escaped(row.label)) | \(columns.map { $0.cell(row) }.joined(separator: " | ")) |"
       }
   }
 
@@ -35,7 +36,8 @@ public enum ComparisonMarkdown {
   static func notes(_ record: ComparisonRecord) -> [String] {
     var lines: [String] = []
     if let perplexity = record.originalPerplexity, let bytes = record.originalBytes {
-      lines.append("original      perplexity \(Figures.fixed(perplexity, 3)), \(Figures.bytes(bytes))")
+      lines.append(
+        "original      perplexity \(Figures.fixed(perplexity, 3)), \(Figures.bytes(bytes))")
     }
     if !record.pareto.isEmpty {
       lines.append(

@@ -110,7 +110,7 @@ public struct ComparisonRun: Codable, Equatable, Sendable {
     }
   }
 
-  /// - Parameter digest: hash of the quantized model.
+  /// What a run's report says, with a hash of the quantized model.
   public init(_ record: RunRecord, digest: String, predictions: Predictions) {
     seed = record.seed
     bitsPerWeight = record.bitsPerWeight
