@@ -23,7 +23,7 @@ extension Checkpoint {
     return .quantized(
       try QuantizedTensor(
         shape: codes.shape, format: scheme.format, codes: codes, levels: [scales],
-        zeroPoints: zeros))
+        zeroPoints: zeros, outliers: try additions(module, codes.shape).outliers))
   }
 
   public func storedInputScheme(_ module: String) throws -> StoredInputs? {

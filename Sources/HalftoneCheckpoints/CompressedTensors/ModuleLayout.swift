@@ -109,9 +109,6 @@ struct ModuleLayout {
   }
 
   private func check(_ weight: QuantizedTensor) throws(CheckpointError) {
-    guard weight.outliers == nil else {
-      throw mismatch("the format has no place for outliers kept at full precision")
-    }
     guard weight.levels.count == 1 else { throw mismatch("the format has one level of scales") }
     guard weight.shape == shape, weight.levels[0].shape == table,
       weight.format.values == weights.format.values

@@ -31,6 +31,8 @@ struct StoredWeights: WeightSource {
     }
   }
 
+  func lowRank(_ module: String) throws -> LowRankFactors? { try store.lowRank(module) }
+
   func inputQuantizer(_ module: String) throws -> InputQuantizer? {
     switch try store.storedInputScheme(module) {
     case nil: return nil
