@@ -24,27 +24,33 @@ import Testing
     for k in 0..<count {
       let (u, v, sigma) = (svd.left[k], svd.right[k], svd.values[k])
       for i in 0..<rows {
-        let product = (0..<columns).reduce(0) { $0 + m[i * columns + $1] * v[$1] }
+        let row = Array(m[i * columns..<(i + 1) * columns])
+        let product = dot(row, v)
         #expect(abs(product - sigma * u[i]) < 1e-12)
       }
       for j in 0..<columns {
-        let product = (0..<rows).reduce(0) { $0 + m[$1 * columns + j] * u[$1] }
+        let product = dot((0..<rows).map { m[$0 * columns + j] }, u)
         #expect(abs(product - sigma * v[j]) < 1e-12)
       }
       for other in 0...k {
         for vectors in [svd.left, svd.right] {
-          let dot = zip(vectors[k], vectors[other]).reduce(0) { $0 + $1.0 * $1.1 }
+          let dot = dot(vectors[k], vectors[other])
           #expect(abs(dot - (other == k ? 1 : 0)) < 1e-12)
         }
       }
     }
     #expect(svd.values == svd.values.sorted(by: >))
-    let squares = svd.values.reduce(0) { $0 + $1 * $1 }
-    #expect(abs(squares - m.reduce(0) { $0 + $1 * $1 }) < 1e-11)
+    let squares = svd.values.map { $0 * $0 }.reduce(0, +)
+    let expected = m.map { $0 * $0 }.reduce(0, +)
+    #expect(abs(squares - expected) < 1e-11)
+  }
+
+  private func dot(_ a: [Double], _ b: [Double]) -> Double {
+    zip(a, b).map { $0 * $1 }.reduce(0, +)
   }
 
   @Test func aMatrixOfRankOneHasOneValue() throws {
-    let m = (0..<12).map { Double(($0 / 4 + 1) * ($0 % 4 + 1)) }
+    let m = (0..<12).map { (i: Int) in Double((i / 4 + 1) * (i % 4 + 1)) }
     let svd = try LeadingSingularVectors(of: m, rows: 3, columns: 4, count: 3)
     // (1² + 2² + 3²)(1² + 2² + 3² + 4²)
     #expect(abs(svd.values[0] - (14.0 * 30).squareRoot()) < 1e-12)
