@@ -76,7 +76,11 @@ public struct Linear: Sendable {
   /// From x [tokens, in] to [tokens, out]; `observe` sees x before its quantizer.
   public func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor {
     context.observe?(name, x)
-    let input = inputs?(x) ?? x
+    let seen = inputs.map { quantizer in
+      let quantized = quantizer(x)
+      return context.mixInput?(x, quantized) ?? quantized
+    }
+    let input = seen ?? x
     var y = input.linear(weight.dense())
     if let lowRank { y = y + lowRank(input) }
     return bias.map { y.addingRow($0) } ?? y

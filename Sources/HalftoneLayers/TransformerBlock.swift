@@ -14,6 +14,8 @@ public struct ForwardContext {
   public var cache: KeyValueCache?
   /// Called with the name and the input [tokens, in] of every linear layer as it runs.
   public var observe: ((_ layer: String, _ input: Tensor) -> Void)?
+  /// What a layer that quantizes its input sees, from the input before and after; nil for the latter.
+  public var mixInput: ((_ original: Tensor, _ quantized: Tensor) -> Tensor)?
 
   public init(
     batch: Int, length: Int, cosine: Tensor, sine: Tensor, cache: KeyValueCache? = nil,

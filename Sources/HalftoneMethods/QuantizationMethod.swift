@@ -4,11 +4,20 @@ public import HalftoneTensor
 
 /// A published way of choosing codes, with its hyperparameters as stored properties.
 public protocol QuantizationMethod: RecipeStep {
+  /// How many blocks the method holds at once; nil for the whole network.
+  var blocksAtOnce: Int? { get }
   /// Chooses the codes of all layers of one block that have a scheme.
+  ///
+  /// Blocks are solved in order. A method that looks further than one block leaves what it found out
+  /// about later ones in ``BlockSolution/carried``.
   ///
   /// - Throws: what `problem.report` throws, to stop; `SchemeError` if the method cannot serve a
   ///   scheme; `MethodError` if the numbers do not allow a solution.
   func solve(_ problem: BlockProblem) throws -> BlockSolution
+}
+
+extension QuantizationMethod {
+  public var blocksAtOnce: Int? { 1 }
 }
 
 /// A method failed on the numbers it was given: what, where, what to do.
@@ -38,25 +47,29 @@ public struct ActivationStream: Sendable {
 
 /// Everything a method may know about one block.
 public struct BlockProblem {
-  public let index: Int
+  public var index: Int
   /// The block with its original weights, or as the recipe's transforms left it.
   public var block: any TransformerBlock
   /// The scheme of each layer to quantize, by layer name; others stay as they are.
-  public let schemes: [String: LayerScheme]
+  public var schemes: [String: LayerScheme]
   /// Inputs of the block in the original network (the FP stream).
-  public let original: ActivationStream
+  public var original: ActivationStream
   /// Inputs of the block in the network quantized so far (the Q stream).
-  public let quantized: ActivationStream
+  public var quantized: ActivationStream
   /// Outputs of the original block on the FP stream: what to reproduce.
-  public let targets: ActivationStream
+  public var targets: ActivationStream
   /// The samples to learn from, and those kept aside to judge by.
-  public let training: Range<Int>
-  public let heldOut: Range<Int>
+  public var training: Range<Int>
+  public var heldOut: Range<Int>
   /// The context of so many sequences of the streams' length.
-  public let makeContext: (_ batch: Int) -> ForwardContext
-  public let seed: UInt64
+  public var makeContext: (_ batch: Int) -> ForwardContext
+  public var seed: UInt64
   /// To be called regularly; throws if the run is to stop.
-  public let report: (BlockProgress) throws -> Void
+  public var report: (BlockProgress) throws -> Void
+  /// The network the block belongs to; nil where a method is tried on a block alone.
+  public var network: Network?
+  /// What the method left when it solved an earlier block.
+  public var carried: [String: Tensor] = [:]
 
   public init(
     index: Int, block: any TransformerBlock, schemes: [String: LayerScheme],
@@ -76,6 +89,29 @@ public struct BlockProblem {
     self.makeContext = makeContext
     self.seed = seed
     self.report = report
+  }
+}
+
+/// What surrounds a block.
+public struct Network {
+  public let model: any LanguageModel
+  /// The tokens of all samples, training and held-out: [samples·length].
+  public let ids: [Int]
+  /// The schemes of the layers of a block, by layer name.
+  public let schemes: (_ block: Int) -> [String: LayerScheme]
+  /// Block `index` with its original weights as the recipe's transforms leave it, given the
+  /// activations that enter it in the original network.
+  public let prepared: (_ index: Int, _ original: ActivationStream) throws -> any TransformerBlock
+
+  public init(
+    model: any LanguageModel, ids: [Int],
+    schemes: @escaping (_ block: Int) -> [String: LayerScheme],
+    prepared: @escaping (_ index: Int, _ original: ActivationStream) throws -> any TransformerBlock
+  ) {
+    self.model = model
+    self.ids = ids
+    self.schemes = schemes
+    self.prepared = prepared
   }
 }
 
@@ -135,6 +171,11 @@ public struct BlockSolution: Sendable {
   /// The moving average (0.95) of the losses of the last iterations.
   public var lossLast: Float?
   public var iterations: Int
+  /// The training objective with hard codes on held-out samples, before and after.
+  public var heldOutFirst: Float?
+  public var heldOutLast: Float?
+  /// Tensors for the blocks still to come, kept with the run; nil leaves those kept before.
+  public var carried: [String: Tensor]?
 
   public init(
     layers: [String: LayerSolution], parameters: [String: Tensor] = [:], lossFirst: Float? = nil,

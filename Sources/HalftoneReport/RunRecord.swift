@@ -170,21 +170,29 @@ public struct BlockRecord: Codable, Equatable, Sendable {
   public var lossLast: Double?
   public var iterations: Int
   public var seconds: Double
+  /// The same objective with hard codes on held-out samples, before and after.
+  public var heldOutFirst: Double?
+  public var heldOutLast: Double?
 
   public init(
-    index: Int, lossFirst: Double? = nil, lossLast: Double? = nil, iterations: Int, seconds: Double
+    index: Int, lossFirst: Double? = nil, lossLast: Double? = nil, iterations: Int,
+    seconds: Double, heldOutFirst: Double? = nil, heldOutLast: Double? = nil
   ) {
     self.index = index
     self.lossFirst = lossFirst
     self.lossLast = lossLast
     self.iterations = iterations
     self.seconds = seconds
+    self.heldOutFirst = heldOutFirst
+    self.heldOutLast = heldOutLast
   }
 
   enum CodingKeys: String, CodingKey {
     case index, iterations, seconds
     case lossFirst = "loss_first"
     case lossLast = "loss_last"
+    case heldOutFirst = "held_out_first"
+    case heldOutLast = "held_out_last"
   }
 }
 
@@ -197,5 +205,7 @@ extension BlockRecord {
     try fields.encode(lossLast, forKey: .lossLast)
     try fields.encode(iterations, forKey: .iterations)
     try fields.encode(seconds, forKey: .seconds)
+    try fields.encode(heldOutFirst, forKey: .heldOutFirst)
+    try fields.encode(heldOutLast, forKey: .heldOutLast)
   }
 }

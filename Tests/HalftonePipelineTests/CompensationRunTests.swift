@@ -56,7 +56,8 @@ import Testing
     #expect(record.bytesAfter == plan.bytesAfter)
     #expect(abs(record.bitsPerWeight - plan.bitsPerWeight) < 1e-12)
     let inspection = try Inspection(path: options.output)
-    #expect(inspection.layers.reduce(0) { $0 + $1.bytes } == plan.layers.reduce(0) { $0 + $1.bytesAfter })
+    #expect(
+      inspection.layers.reduce(0) { $0 + $1.bytes } == plan.layers.reduce(0) { $0 + $1.bytesAfter })
     let method = try config()["quantization_config"]?["quant_method"]?.string
     #expect(method == (steps.contains("lorc") ? "halftone" : "compressed-tensors"))
     if steps.contains("lorc") {

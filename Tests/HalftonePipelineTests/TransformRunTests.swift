@@ -4,6 +4,7 @@ import HalftoneLayers
 import HalftoneMethods
 import HalftoneModels
 import HalftonePipeline
+import HalftoneReport
 import HalftoneSchemes
 import HalftoneTensor
 import HalftoneTestSupport
@@ -61,7 +62,8 @@ private struct Doubling: ModelTransform {
     #expect(
       try b.store.tensor(name).float().values == a.store.tensor(name).float().values.map { 2 * $0 })
     for (x, y) in zip(try a.model.block(3).linears, try b.model.block(3).linears) {
-      let factor: Float = ["q_proj", "k_proj", "v_proj"].contains { x.name.hasSuffix($0) } ? 0.5 : 1
+      let factor: Float =
+        ["q_proj", "k_proj", "v_proj"].contains { x.name.hasSuffix($0) } ? 0.5 : 1
       #expect(y.weight.dense().values == x.weight.dense().values.map { factor * $0 })
     }
     for (x, y) in zip(plain.layers, record.layers) {

@@ -37,7 +37,10 @@ import Testing
         "warnings",
       ])
     #expect(
-      Set(blocks[0].keys) == ["index", "loss_first", "loss_last", "iterations", "seconds"])
+      Set(blocks[0].keys) == [
+        "index", "loss_first", "loss_last", "iterations", "seconds", "held_out_first",
+        "held_out_last",
+      ])
   }
 
   @Test func jsonReadsBack() throws {

@@ -20,7 +20,7 @@ import Testing
     case .add, .subtract, .multiply, .scale, .addRow, .exp, .log, .sigmoid, .silu, .siluMultiply,
       .clamp, .sum, .mean:
       checkElementwise(operation, seed)
-    case .reshape, .transpose, .rows, .concatenate, .embedding, .matmul, .linear:
+    case .reshape, .transpose, .rows, .concatenate, .embedding, .matmul, .linear, .mix:
       checkStructure(operation, seed)
     case .softmax, .logSoftmax, .rmsNorm, .rotary, .attention, .squaredError, .crossEntropy,
       .klDivergence:
@@ -75,6 +75,10 @@ import Testing
       checkGradient(at: [a, random([4, 9], seed, 1)], seed: seed) { $0[0].matmul($0[1]) }
     case .linear:
       checkGradient(at: [a, random([9, 4], seed, 1)], seed: seed) { $0[0].linear($0[1]) }
+    case .mix:
+      checkGradient(at: [a, random([6, 4], seed, 1)], seed: seed) {
+        $0[0].mixed(with: $0[1], keeping: 0.5, seed: seed)
+      }
     default: Issue.record("no check for \(operation)")
     }
   }

@@ -17,6 +17,12 @@ public struct CompressedTensorsConfig: Sendable {
     case compressedTensors = "compressed-tensors"
     /// The same layout with tensors beside it that other tools would pass over.
     case halftone
+
+    /// What packed codes are called.
+    ///
+    /// All codes of `.halftone` are packed and under the name of the
+    /// dense weight, whose shape they do not have, so that a tool that passes over the method stops.
+    var codesName: String { self == .halftone ? "weight" : "weight_packed" }
   }
 
   public let method: Method

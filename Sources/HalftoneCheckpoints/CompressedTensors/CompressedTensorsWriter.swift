@@ -30,8 +30,7 @@ public final class CompressedTensorsWriter {
     ///
     /// The library itself stores a byte a weight then (`int-quantized`), but reads both.
     public var packsWithInputs = false
-    /// Who is to read it; all weights are packed for `.halftone`, so that no tool that passes over the
-    /// method finds any.
+    /// Who is to read it; see ``CompressedTensorsConfig/Method/codesName``.
     public var method = CompressedTensorsConfig.Method.compressedTensors
     /// Keys of `config.json` that change.
     public var configuration: [String: JSONValue] = [:]
@@ -75,7 +74,7 @@ public final class CompressedTensorsWriter {
       return try ModuleLayout(
         module: module.name, weights: module.weights, inputs: module.inputs,
         shape: template.shape(of: module.name + ".weight"), isPacked: isPacked,
-        scaleType: options.scaleType)
+        scaleType: options.scaleType, codesName: options.method.codesName)
     }
     self.layouts = Dictionary(layouts.map { ($0.module, $0) }) { first, _ in first }
     guard self.layouts.count == layouts.count else {

@@ -16,9 +16,8 @@ import HalftoneTensor
 ///
 /// b' = b + E[W·x] − E[Ŵ·x̂], x from the original network and x̂ from the one quantized so far.
 ///
-/// Where this differs from the paper: the means are measured on text, as in its appendix, and not
-/// derived from batch normalisation, which these networks do not have; layers that had no bias get
-/// one.
+/// Where this differs from the paper: the means are measured on text and not derived from batch
+/// normalisation, which these networks do not have; layers that had no bias get one.
 public struct BiasCorrection: Compensator {
   public static let name = "bias-correction"
   public static let summary =

@@ -32,11 +32,6 @@ public struct LoRC: Compensator {
   /// Whether inputs that are large count for more.
   public var activationAware = false
 
-  private enum CodingKeys: String, CodingKey {
-    case rank
-    case activationAware = "activation-aware"
-  }
-
   public init() {}
 
   public var inputsNeeded: InputKnowledge { activationAware ? .quantized : [] }

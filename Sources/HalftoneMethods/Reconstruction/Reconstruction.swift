@@ -1,13 +1,17 @@
+public import HalftoneTensor
 import HalftoneLayers
 import HalftoneSchemes
-import HalftoneTensor
 
 /// Trains a learnable rounding so that a unit of the network keeps its output.
 ///
 /// The loop of BRECQ (Li et al. 2021), which FlexRound and its relatives share: batches of the Q
-/// stream go in, the original unit's outputs on the FP stream are the target, Adam with a cosine
-/// schedule moves the rounding variables and the steps of fixed input quantizers. A unit is anything
-/// with the shape of a block: a layer, a block, several blocks in a row.
+/// stream go in, the original unit's outputs on the FP stream are the target, an optimiser moves the
+/// rounding variables and the steps of fixed input quantizers. A unit is anything with the shape of a
+/// block: a layer, a block, several blocks in a row.
+///
+/// The unit's loss with hard codes on held-out samples is looked at before the first and after every
+/// fifth of the iterations. A training whose loss rises tenfold, or stops being a number, ends there and
+/// keeps the best of these states, with a warning.
 public struct Reconstruction {
   public var iterations: Int
   /// Samples per iteration, drawn without replacement.
@@ -15,7 +19,29 @@ public struct Reconstruction {
   public var learningRate: Float
   /// The step size for fixed input quantizers: QDrop's LSQ setting.
   public var inputLearningRate: Float = 4e-5
+  public var unit = ReconstructionUnit.block
   public var objective: any ReconstructionObjective = OutputMSE()
+  public var optimizer = OptimizerKind.adam
+  /// The probability with which an element of the unit's input is taken from the Q stream instead of
+  /// the FP stream, and one of a layer's input is quantized: 1, or QDrop's ½.
+  public var keptQuantized: Float = 1
+  /// Whether the state with the least loss is kept in place of the last one (SignRound).
+  public var keepsBest = false
+
+  /// How gradients move the variables.
+  public enum OptimizerKind: Sendable {
+    /// Adam, the rate falling along a cosine.
+    case adam
+    /// θ − rate·sign(gradient), the rate falling linearly (SignSGD).
+    case sign
+  }
+
+  /// What a training leaves.
+  public struct Result {
+    public var solution: BlockSolution
+    /// The final leaves of each layer's rounding variables.
+    public var leaves: [String: [Tensor]]
+  }
 
   public init(iterations: Int, batch: Int, learningRate: Float) {
     self.iterations = iterations
@@ -24,178 +50,128 @@ public struct Reconstruction {
   }
 
   /// Learns the codes of all layers of `problem.block` that have a scheme for their weights.
-  ///
-  /// A loss that stops being a number ends the training of the unit, and its layers fall back to
-  /// round-to-nearest with a warning.
   public func solve(
     _ problem: BlockProblem, with rounding: some LearnableRounding
   ) throws -> BlockSolution {
-    var unit = try ReconstructionUnit(problem, rounding)
-    var generator = SeededGenerator(seed: problem.seed &+ UInt64(problem.index) &* 0x9E37_79B9)
-    var optimizer = Adam()
-    let schedule = CosineSchedule(start: learningRate, steps: max(1, iterations))
-    let inputSchedule = CosineSchedule(start: inputLearningRate, steps: max(1, iterations))
-    var first: Float?
-    var last: Float?
-    for step in 0..<iterations {
-      let samples = draw(from: problem.training, &generator)
-      let target = problem.targets.gathering(samples)
-      let output = unit.output(
-        problem.quantized.gathering(samples), problem.makeContext(samples.count))
-      let error = objective.loss(output, target, samples: samples.count)
-      guard error.scalar.isFinite else { return try unit.fallback(at: step) }
-      if first == nil { first = error.scalar }
-      last = last.map { 0.95 * $0 + 0.05 * error.scalar } ?? error.scalar
-      let penalties = unit.penalties(progress: Float(step) / Float(iterations))
-      let loss = penalties.reduce(error, +)
-      let gradients = loss.gradients(of: unit.leaves)
-      unit.update(
-        &optimizer, gradients, rate: schedule.rate(at: step),
-        inputRate: inputSchedule.rate(at: step))
-      try problem.report(
-        BlockProgress(fraction: Double(step + 1) / Double(iterations), loss: error.scalar))
+    switch unit {
+    case .block: try train(problem, with: rounding).solution
+    case .layer: try solveLayers(problem, with: rounding)
     }
-    var solution = try unit.solution()
-    (solution.lossFirst, solution.lossLast, solution.iterations) = (first, last, iterations)
-    return solution
   }
 
-  private func draw(from training: Range<Int>, _ generator: inout SeededGenerator) -> [Int] {
-    var pool = Array(training)
-    let count = min(batch, pool.count)
+  /// Trains `problem.block` as one unit; layers in `start` begin with these leaves.
+  public func train(
+    _ problem: BlockProblem, with rounding: some LearnableRounding,
+    from start: [String: [Tensor]] = [:]
+  ) throws -> Result {
+    var run = TrainingRun(
+      settings: self, problem: problem, unit: try TrainedUnit(problem, rounding, start))
+    try run.keepState(after: 0)
+    for step in 0..<iterations {
+      guard try run.step(step) else { break }
+      if (step + 1) % max(1, iterations / 5) == 0 { try run.keepState(after: step + 1) }
+    }
+    return try run.result()
+  }
+}
+
+/// One unit's training under way.
+private struct TrainingRun: ~Copyable {
+  let settings: Reconstruction
+  let problem: BlockProblem
+  var unit: TrainedUnit
+  private var generator: SeededGenerator
+  private var optimizer: UnitOptimizer
+  private var first: Float?
+  /// Moving average (0.95) of the loss.
+  private var last: Float?
+  private var done = 0
+  /// States seen at fixed iterations, by their held-out loss with hard codes.
+  private var heldOut: [(iteration: Int, loss: Float)] = []
+  private var best: (iteration: Int, loss: Float, leaves: [Tensor])?
+  private var leastBatch: (loss: Float, leaves: [Tensor])?
+  /// Why the training ended early.
+  private var failure: String?
+
+  init(settings: Reconstruction, problem: BlockProblem, unit: consuming TrainedUnit) {
+    self.settings = settings
+    self.problem = problem
+    optimizer = UnitOptimizer(settings)
+    self.unit = unit
+    generator = SeededGenerator(seed: problem.seed &+ UInt64(problem.index) &* 0x9E37_79B9)
+  }
+
+  /// One iteration; false if the training must end before it.
+  mutating func step(_ step: Int) throws -> Bool {
+    let samples = draw()
+    let mixing = settings.keptQuantized < 1 ? generator.next() : nil
+    let error = try settings.objective.loss(
+      unit.step(samples, keeping: settings.keptQuantized, seed: mixing))
+    guard note(error.scalar, step) else { return false }
+    let penalties = unit.penalties(progress: Float(step) / Float(settings.iterations))
+    let loss = penalties.reduce(error, +)
+    let gradients = loss.gradients(of: unit.leaves)
+    guard gradients.allSatisfy(\.isFinite) else {
+      failure = "a gradient was not a number at iteration \(step)"
+      return false
+    }
+    if settings.keepsBest, error.scalar < leastBatch?.loss ?? .infinity {
+      leastBatch = (error.scalar, unit.leaves)
+    }
+    optimizer.update(&unit, gradients, step: step)
+    done = step + 1
+    try problem.report(
+      BlockProgress(fraction: Double(done) / Double(settings.iterations), loss: error.scalar))
+    return true
+  }
+
+  /// Takes in a loss; false if it is not a number or ten times what the unit began with.
+  private mutating func note(_ loss: Float, _ step: Int) -> Bool {
+    guard loss.isFinite else {
+      failure = "the loss was not a number at iteration \(step)"
+      return false
+    }
+    if first == nil { first = loss }
+    last = last.map { 0.95 * $0 + 0.05 * loss } ?? loss
+    // Soft roundings begin with no error at all, so hard codes count as a beginning too.
+    let beginning = max(first ?? 0, heldOut.first?.loss ?? 0)
+    guard let last, beginning > 0, last > 10 * beginning else { return true }
+    failure = "the loss rose tenfold by iteration \(step)"
+    return false
+  }
+
+  /// Measures the unit with hard codes on held-out samples and remembers the best state.
+  mutating func keepState(after iteration: Int) throws {
+    let samples = Array(problem.heldOut.prefix(settings.batch))
+    guard !samples.isEmpty else { return }
+    let loss = try settings.objective.loss(unit.hardStep(samples)).scalar
+    heldOut.append((iteration, loss))
+    if loss < best?.loss ?? .infinity { best = (iteration, loss, unit.leaves) }
+  }
+
+  private mutating func draw() -> [Int] {
+    var pool = Array(problem.training)
+    let count = min(settings.batch, pool.count)
     for i in 0..<count { pool.swapAt(i, i + generator.below(pool.count - i)) }
     return Array(pool.prefix(count))
   }
-}
 
-/// The block being trained: its layers, each with rounding variables and perhaps a learned input step.
-private struct ReconstructionUnit {
-  private var block: any TransformerBlock
-  private var variables: [(name: String, state: any RoundingVariables)] = []
-  /// Layers with a fixed input quantizer, whose step is a leaf.
-  private var steps: [(name: String, step: Tensor)] = []
-  private let problem: BlockProblem
-
-  init(_ problem: BlockProblem, _ rounding: some LearnableRounding) throws {
-    self.problem = problem
-    block = problem.block
-    let inputs = try InputCalibration.quantizers(for: problem)
-    for linear in problem.block.linears {
-      if case .fixed(let step, _, _, _, _) = inputs[linear.name] {
-        steps.append((linear.name, step.tracked()))
-      }
-      guard let scheme = problem.schemes[linear.name]?.weights else { continue }
-      let weights = linear.weight.dense()
-      variables.append((linear.name, try rounding.variables(for: weights, scheme)))
+  mutating func result() throws -> Reconstruction.Result {
+    var warning: String?
+    if let failure {
+      warning =
+        "\(failure); the state of iteration \(best?.iteration ?? 0) is kept. Lower the learning rate"
+      if let best { unit.leaves = best.leaves }
+    } else if let leastBatch {
+      unit.leaves = leastBatch.leaves
     }
-    let tokens = Float(problem.quantized.length)
-    block.forEachLinear { linear in
-      linear.weight = .dense(linear.weight.dense())
-      linear.inputs = inputs[linear.name].map { quantizer in
-        guard case .fixed(let step, let zero, let low, let high, _) = quantizer else {
-          return quantizer
-        }
-        // LSQ's 1/√(elements · largest code), elements counted for one sample.
-        let elements = tokens * Float(linear.weight.shape[1])
-        return .fixed(
-          step: step, zero: zero, low: low, high: high,
-          gradientScale: 1 / (elements * high).squareRoot())
-      }
+    var solution = try unit.solution()
+    if let warning {
+      for name in solution.layers.keys { solution.layers[name]?.warnings.append(warning) }
     }
-  }
-
-  var leaves: [Tensor] { variables.flatMap(\.state.leaves) + steps.map(\.step) }
-
-  /// The quantized block's output with the variables as they stand.
-  func output(_ x: Tensor, _ context: ForwardContext) -> Tensor {
-    var current = block
-    let weights = Dictionary(uniqueKeysWithValues: variables.map { ($0.name, $0.state.weights()) })
-    let learned = Dictionary(uniqueKeysWithValues: steps.map { ($0.name, $0.step) })
-    current.forEachLinear { linear in
-      if let weight = weights[linear.name] { linear.weight = .dense(weight) }
-      if let step = learned[linear.name] { linear.inputs = linear.inputs?.withStep(step) }
-    }
-    return current(x, context)
-  }
-
-  func penalties(progress: Float) -> [Tensor] {
-    variables.compactMap { $0.state.penalty(progress: progress) }
-  }
-
-  mutating func update(
-    _ optimizer: inout Adam, _ gradients: [Tensor], rate: Float, inputRate: Float
-  ) {
-    var moved = leaves
-    let rates =
-      variables.flatMap { $0.state.relativeRates.map { $0 * rate } }
-      + steps.map { _ in inputRate }
-    optimizer.update(&moved, gradients, rates: rates)
-    var rest = moved[...]
-    for i in variables.indices {
-      let count = variables[i].state.leaves.count
-      variables[i].state.leaves = Array(rest.prefix(count))
-      rest = rest.dropFirst(count)
-    }
-    for (i, step) in zip(steps.indices, rest) { steps[i].step = step.positive().tracked() }
-  }
-
-  func solution() throws -> BlockSolution {
-    let learned = Dictionary(uniqueKeysWithValues: steps.map { ($0.name, $0.step) })
-    let inputs = Dictionary(uniqueKeysWithValues: block.linears.map { ($0.name, $0.inputs) })
-    var layers: [String: LayerSolution] = [:]
-    for (name, state) in variables {
-      let quantizer = (inputs[name] ?? nil).map { quantizer in
-        learned[name].map { quantizer.withStep($0.detached) } ?? quantizer
-      }
-      layers[name] = LayerSolution(weight: try state.quantized(), inputs: quantizer)
-    }
-    return BlockSolution(layers: layers)
-  }
-
-  func fallback(at step: Int) throws -> BlockSolution {
-    var solution = try RoundToNearest().solve(problem)
-    for name in solution.layers.keys {
-      solution.layers[name]?.warnings.append(
-        "the loss was not a number at iteration \(step); rounded to nearest instead. "
-          + "Lower the learning rate")
-    }
-    solution.iterations = step
-    return solution
-  }
-}
-
-extension InputQuantizer {
-  fileprivate func withStep(_ step: Tensor) -> InputQuantizer {
-    guard case .fixed(_, let zero, let low, let high, let gradientScale) = self else { return self }
-    return .fixed(step: step, zero: zero, low: low, high: high, gradientScale: gradientScale)
-  }
-}
-
-extension Tensor {
-  /// A step kept above zero, as QDrop's code does: |s| with a floor.
-  fileprivate func positive() -> Tensor {
-    Tensor(values.map { Swift.max(Swift.abs($0), 1e-8) }, shape: shape)
-  }
-}
-
-extension ActivationStream {
-  /// The rows of the samples named, in that order: [samples.count·length, hidden].
-  func gathering(_ samples: [Int]) -> Tensor {
-    .concatenating(samples.map { self.samples($0..<$0 + 1) })
-  }
-}
-
-extension Reconstruction {
-  /// Checks the hyperparameters that all learned roundings share.
-  static func validate(
-    _ method: String, _ iterations: Int, _ batch: Int, _ learningRate: Float
-  ) throws(SchemeError) {
-    guard iterations > 0 else {
-      throw SchemeError("\(method): iterations is \(iterations); use at least 1, or the method rtn")
-    }
-    guard batch > 0 else { throw SchemeError("\(method): batch is \(batch); use at least 1") }
-    guard learningRate > 0, learningRate.isFinite else {
-      throw SchemeError("\(method): learning-rate is \(learningRate); use a positive number")
-    }
+    (solution.lossFirst, solution.lossLast, solution.iterations) = (first, last, done)
+    solution.heldOutFirst = heldOut.first?.loss
+    solution.heldOutLast = failure == nil ? heldOut.last?.loss : best?.loss
+    return Reconstruction.Result(solution: solution, leaves: unit.leavesByLayer)
   }
 }

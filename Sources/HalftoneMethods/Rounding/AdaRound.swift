@@ -19,14 +19,13 @@ public import HalftoneTensor
 /// Ŵ = s·(clamp(⌊W/s⌋ + h(V) + z) − z). V starts where Ŵ = W for weights inside the range. The
 /// penalty λ·Σ(1 − |2h − 1|^β) sets in after `warmUp` of the iterations, β falling linearly. The final
 /// code is ⌊W/s⌋ + 1 where V ≥ 0, else ⌊W/s⌋.
-public struct AdaRound: QuantizationMethod, LearnableRounding, Equatable {
+public struct AdaRound: ReconstructionMethod, Equatable {
   public static let name = "adaround"
   public static let summary =
     "Learns for each weight whether to round down or up; the grid is fixed."
   public static let citation =
     "Nagel, Amjad, van Baalen, Louizos, Blankevoort. Up or Down? Adaptive Rounding for Post-Training "
     + "Quantization. ICML 2020. https://arxiv.org/abs/2004.10568"
-  public static let needsCalibration = true
 
   public var iterations = 800
   public var batch = 4
@@ -38,31 +37,17 @@ public struct AdaRound: QuantizationMethod, LearnableRounding, Equatable {
   public var endExponent: Float = 2
   /// The share of iterations before the penalty sets in.
   public var warmUp: Float = 0.2
-
-  enum CodingKeys: String, CodingKey {
-    case iterations, batch, penalty
-    case learningRate = "learning-rate"
-    case inputLearningRate = "input-learning-rate"
-    case startExponent = "start-exponent"
-    case endExponent = "end-exponent"
-    case warmUp = "warm-up"
-  }
+  public var unit = ReconstructionUnit.block
+  public var lastBlock = LastBlockObjective.output
 
   public init() {}
 
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
-    try Reconstruction.validate(Self.name, iterations, batch, learningRate)
+    try validateTraining()
     guard penalty >= 0, (0..<1).contains(warmUp), startExponent > 0, endExponent > 0 else {
       throw SchemeError(
         "adaround: penalty must be from 0, warm-up from 0 to below 1, exponents above 0")
     }
-  }
-
-  public func solve(_ problem: BlockProblem) throws -> BlockSolution {
-    var reconstruction = Reconstruction(
-      iterations: iterations, batch: batch, learningRate: learningRate)
-    reconstruction.inputLearningRate = inputLearningRate
-    return try reconstruction.solve(problem, with: self)
   }
 
   public func variables(

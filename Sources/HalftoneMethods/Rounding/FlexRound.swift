@@ -22,14 +22,13 @@ public import HalftoneTensor
 ///
 /// Where this differs from the authors' code: the symmetric min-MSE search works (theirs scales by a
 /// constant), and inputs are quantized during reconstruction when the scheme quantizes them.
-public struct FlexRound: QuantizationMethod, LearnableRounding, Equatable {
+public struct FlexRound: ReconstructionMethod, Equatable {
   public static let name = "flexround"
   public static let summary =
     "Divides each weight by a learned scale before rounding; the grid's step is learned jointly."
   public static let citation =
     "Lee, Kim, Kwon, Lee. FlexRound: Learnable Rounding based on Element-wise Division for "
     + "Post-Training Quantization. ICML 2023. https://arxiv.org/abs/2306.00317"
-  public static let needsCalibration = true
 
   /// The released Llama code takes 5,000; with calibration sets that fit a small machine the codes
   /// then drift where the samples do not hold them (Documentation/Methods/FlexRound.md).
@@ -43,27 +42,10 @@ public struct FlexRound: QuantizationMethod, LearnableRounding, Equatable {
   public var learnGrid = true
   /// Whether s3 is learned; without, the ablation "no s3".
   public var rowScale = true
-
-  enum CodingKeys: String, CodingKey {
-    case iterations, batch
-    case learningRate = "learning-rate"
-    case inputLearningRate = "input-learning-rate"
-    case learnGrid = "learn-grid"
-    case rowScale = "row-scale"
-  }
+  public var unit = ReconstructionUnit.block
+  public var lastBlock = LastBlockObjective.output
 
   public init() {}
-
-  public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
-    try Reconstruction.validate(Self.name, iterations, batch, learningRate)
-  }
-
-  public func solve(_ problem: BlockProblem) throws -> BlockSolution {
-    var reconstruction = Reconstruction(
-      iterations: iterations, batch: batch, learningRate: learningRate)
-    reconstruction.inputLearningRate = inputLearningRate
-    return try reconstruction.solve(problem, with: self)
-  }
 
   public func variables(
     for weights: Tensor, _ scheme: WeightScheme

@@ -97,8 +97,10 @@ final class Journal {
   /// Without `durably` a power failure may lose the block, which is right for what takes less time to
   /// make than to put on the disk.
   func save(
-    _ result: BlockResult, block index: Int, next streams: Streams?, durably: Bool = true
+    _ result: BlockResult, block index: Int, next streams: Streams?,
+    carried: CarriedState = CarriedState(), durably: Bool = true
   ) throws {
+    if streams != nil { try save(carried, enteringBlock: index + 1) }
     if let streams {
       try TensorFile.write(
         [
@@ -108,6 +110,39 @@ final class Journal {
     }
     try result.write(to: blockPath(index), durably: durably)
     try SystemFile.remove(streamsPath(index))
+    for name in carriedFiles(upTo: index) { try SystemFile.remove(directory + "/" + name) }
+  }
+
+  // MARK: - What methods carry from block to block
+
+  private func carriedPath(_ index: Int) -> String { directory + "/carried-\(index).safetensors" }
+
+  /// What the method left for block `index` and later ones.
+  func carried(enteringBlock index: Int) throws -> CarriedState {
+    let path = carriedPath(index)
+    guard SystemFile.exists(path) else { return CarriedState() }
+    let file = try SafetensorsFile(path: path)
+    return CarriedState(
+      tensors: Dictionary(
+        uniqueKeysWithValues: try file.tensors.map { ($0.name, try file.tensor($0.name).copied()) })
+    )
+  }
+
+  private func save(_ carried: CarriedState, enteringBlock index: Int) throws {
+    guard !carried.tensors.isEmpty else { return }
+    try SystemFile.remove(carriedPath(index))
+    guard carried.hasChanged || !SystemFile.exists(carriedPath(index - 1)) else {
+      return try FileManager.default.linkItem(
+        atPath: carriedPath(index - 1), toPath: carriedPath(index))
+    }
+    let tensors = carried.tensors.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    try TensorFile.write(tensors, to: carriedPath(index))
+  }
+
+  /// Files for blocks that are finished.
+  private func carriedFiles(upTo index: Int) -> [String] {
+    let names = (0...index).map { "carried-\($0).safetensors" }
+    return names.filter { SystemFile.exists(directory + "/" + $0) }
   }
 
   // MARK: - End
@@ -127,6 +162,12 @@ final class Journal {
   }
 
   func remove() throws { try SystemFile.remove(directory) }
+}
+
+/// What a method leaves for later blocks, and whether the last block changed it.
+struct CarriedState {
+  var tensors: [String: Tensor] = [:]
+  var hasChanged = false
 }
 
 /// The activations that enter a block, in the original network and in the one quantized so far.

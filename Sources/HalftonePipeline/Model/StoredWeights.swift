@@ -10,7 +10,9 @@ struct StoredWeights: WeightSource {
   var names: [String] { store.names }
 
   func shape(of name: String) -> [Int]? {
-    if store.contains(name) { return try? store.shape(of: name) }
+    if store.contains(name), (try? store.storedType(of: name)) != .int32 {
+      return try? store.shape(of: name)
+    }
     guard name.hasSuffix(".weight"), let checkpoint = store as? Checkpoint else { return nil }
     return try? checkpoint.quantizedShape(String(name.dropLast(".weight".count)))
   }

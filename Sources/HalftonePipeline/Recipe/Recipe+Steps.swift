@@ -71,11 +71,13 @@ extension RecipeNode {
   ) throws(RecipeError) -> any RecipeStep {
     let defaults = Part()
     guard let parameters else { return defaults }
-    guard var values = try? RecipeValue.fields(of: defaults) else {
+    guard var values = try? RecipeValue.ownFields(of: defaults) else {
       throw error("the defaults of \(Part.name) cannot be encoded")
     }
-    let stated = try parameters.fields(values.keys.sorted())
-    for (key, node) in stated { values[key] = try node.value() }
+    let stated = try parameters.fields(values.keys.map(RecipeValue.word).sorted())
+    for key in values.keys {
+      if let node = stated[RecipeValue.word(for: key)] { values[key] = try node.value() }
+    }
     do {
       return try JSONDecoder().decode(Part.self, from: JSONEncoder().encode(values))
     } catch let error as DecodingError {
@@ -96,7 +98,7 @@ extension RecipeNode {
       case .dataCorrupted(let context): (context, context.debugDescription)
       @unknown default: (.init(codingPath: [], debugDescription: ""), "cannot be read")
       }
-    let key = context.codingPath.first?.stringValue
+    let key = context.codingPath.first.map { RecipeValue.word(for: $0.stringValue) }
     let node = key.flatMap { stated[$0] } ?? parameters
     return node.error("'\(node.name)' \(expected)")
   }

@@ -10,13 +10,24 @@ enum RecipeValue: Equatable, Sendable {
   case array([RecipeValue])
   case object([String: RecipeValue])
 
-  /// The parameters of `value` by the names of its coding keys.
+  /// The parameters of `value` by the recipe's words for them.
   static func fields(of value: some Encodable) throws -> [String: RecipeValue] {
+    let own = try ownFields(of: value)
+    return Dictionary(uniqueKeysWithValues: own.map { (word(for: $0.key), $0.value) })
+  }
+
+  /// The parameters of `value` by the names of its coding keys.
+  static func ownFields(of value: some Encodable) throws -> [String: RecipeValue] {
     let data = try JSONEncoder().encode(value)
     guard case .object(let fields) = try JSONDecoder().decode(RecipeValue.self, from: data) else {
       return [:]
     }
     return fields
+  }
+
+  /// The recipe's word for a coding key: "learning-rate" for `learningRate`.
+  static func word(for key: String) -> String {
+    key.map { $0.isUppercase ? "-\($0.lowercased())" : String($0) }.joined()
   }
 
   /// The same text for the same value, whatever the platform: keys sorted, numbers shortest.

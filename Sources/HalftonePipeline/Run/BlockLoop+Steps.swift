@@ -22,10 +22,13 @@ extension BlockLoop {
   }
 
   /// Puts the block that the recipe's transforms make into `problem`.
-  private func transform(
+  func transform(
     _ problem: inout BlockProblem
   ) throws -> (parameters: [String: Tensor], warnings: [String]) {
     var (parameters, warnings): ([String: Tensor], [String]) = ([:], [])
+    guard !plan.recipe.transforms.isEmpty, !problem.schemes.isEmpty else {
+      return (parameters, warnings)
+    }
     let original = problem.block
     for transform in plan.recipe.transforms {
       let result = try transform.transform(problem)

@@ -25,9 +25,11 @@ struct BlockLoop {
     return Streams(original: stream, quantized: stream)
   }
 
-  /// Quantizes block `index`; the streams become those that enter the next one.
+  /// Quantizes block `index`; the streams become those that enter the next one, and `carried` what the
+  /// method leaves for it.
   func solve(
-    _ index: Int, _ streams: inout Streams?, report: @escaping (BlockProgress) throws -> Void
+    _ index: Int, _ streams: inout Streams?, carried: inout CarriedState,
+    report: @escaping (BlockProgress) throws -> Void
   ) throws -> BlockResult {
     let clock = ContinuousClock()
     let start = clock.now
@@ -35,7 +37,10 @@ struct BlockLoop {
     let targets = streams.map { runner.run(block, $0.original) }
     if let targets { try checkFinite(targets, "the outputs of block \(index)") }
     var problem = problem(index, block, streams, targets, report)
+    problem.carried = carried.tensors
     var solution = try solution(&problem)
+    carried.hasChanged = solution.carried != nil
+    if let fresh = solution.carried { carried.tensors = fresh }
     let layers = try judge(&solution, problem, original: block, streams)
     if let entering = streams, let targets {
       var quantized = problem.block
@@ -57,7 +62,8 @@ struct BlockLoop {
       record: BlockRecord(
         index: index, lossFirst: solution.lossFirst.map(Double.init),
         lossLast: solution.lossLast.map(Double.init), iterations: solution.iterations,
-        seconds: seconds))
+        seconds: seconds, heldOutFirst: solution.heldOutFirst.map(Double.init),
+        heldOutLast: solution.heldOutLast.map(Double.init)))
   }
 
   private func problem(
@@ -68,7 +74,7 @@ struct BlockLoop {
     let nothing = ActivationStream(
       activations: Tensor([], shape: [0, model.hiddenSize]), length: length)
     let (model, contexts) = (model, ContextCache())
-    return BlockProblem(
+    var problem = BlockProblem(
       index: index, block: block, schemes: plan.schemes(ofBlock: index),
       original: streams?.original ?? nothing, quantized: streams?.quantized ?? nothing,
       targets: targets ?? nothing, training: calibration?.training ?? 0..<0,
@@ -77,6 +83,20 @@ struct BlockLoop {
         contexts.context(ofBatch: batch) { model.context(batch: batch, length: length, start: 0) }
       }, seed: seed,
       report: report)
+    problem.network = network
+    return problem
+  }
+
+  private var network: Network? {
+    guard let calibration else { return nil }
+    return Network(
+      model: model, ids: calibration.ids, schemes: { plan.schemes(ofBlock: $0) },
+      prepared: { index, stream in
+        let streams = Streams(original: stream, quantized: stream)
+        var problem = problem(index, try model.block(index), streams, nil) { _ in }
+        _ = try transform(&problem)
+        return problem.block
+      })
   }
 
   // MARK: - Numbers that are none

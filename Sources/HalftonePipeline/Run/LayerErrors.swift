@@ -120,13 +120,3 @@ package struct LayerErrors {
     }
   }
 }
-
-extension Tensor {
-  /// Whether every element is a finite number.
-  var isFinite: Bool {
-    withElements { x in
-      let range = Kernels.extrema(x)
-      return x.isEmpty || range.minimum.isFinite && range.maximum.isFinite
-    }
-  }
-}

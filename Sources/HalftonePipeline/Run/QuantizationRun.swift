@@ -161,18 +161,19 @@ public struct QuantizationRun {
       calibration: work.calibration, seed: options.seed)
     guard finished < count else { return }
     var streams = try work.streams(enteringBlock: finished, journal, loop)
+    var carried = try journal.carried(enteringBlock: finished)
     for index in finished..<count {
       if shouldStop() { throw interruption(index, count) }
       let phase = "block \(index + 1) of \(count)"
       progress(RunProgress(phase: phase, fraction: Double(index) / Double(count)))
-      let result = try loop.solve(index, &streams) { step in
+      let result = try loop.solve(index, &streams, carried: &carried) { step in
         progress(
           RunProgress(
             phase: phase, fraction: (Double(index) + step.fraction) / Double(count),
             loss: step.loss))
       }
       try journal.save(
-        result, block: index, next: index + 1 < count ? streams : nil,
+        result, block: index, next: index + 1 < count ? streams : nil, carried: carried,
         durably: work.calibration != nil)
       warnings(of: result).forEach { warn("\(phase): \($0)") }
     }

@@ -26,7 +26,7 @@ public enum TensorOperation: String, CaseIterable, Sendable {
   case add, subtract, multiply, scale, addRow, exp, log, sigmoid, silu, siluMultiply, clamp, round
   case sum, mean, matmul, linear, softmax, logSoftmax, rmsNorm, rotary, attention, embedding
   case reshape, transpose, rows, concatenate, squaredError, crossEntropy, klDivergence
-  case fakeQuantize, fakeQuantizeTokens, flexRound, adaRound
+  case fakeQuantize, fakeQuantizeTokens, flexRound, adaRound, mix
 }
 
 extension Tensor {
@@ -56,8 +56,15 @@ extension Tensor {
   /// The gradients of this scalar with respect to `leaves`, zero where it does not depend on one.
   public func gradients(of leaves: [Tensor]) -> [Tensor] {
     precondition(count == 1, "gradients of a tensor of shape \(shape)")
+    return gradients(of: leaves, from: Tensor(repeating: 1, shape: shape))
+  }
+
+  /// The gradients with respect to `leaves` of a scalar whose gradient with respect to this tensor is
+  /// `gradient`: the walk back through one part of a network.
+  public func gradients(of leaves: [Tensor], from gradient: Tensor) -> [Tensor] {
+    precondition(gradient.shape == shape, "gradient \(gradient.shape) of a tensor \(shape)")
     var sums: [Int: Tensor] = [:]
-    if let node { sums[node.id] = Tensor(repeating: 1, shape: shape) }
+    if let node { sums[node.id] = gradient }
     let wanted = Set(leaves.compactMap { $0.node?.id })
     for node in walk() where !(node.operation == nil) {
       guard let gradient = sums[node.id] else { continue }

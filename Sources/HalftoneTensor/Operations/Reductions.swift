@@ -48,3 +48,13 @@ extension Tensor {
     }
   }
 }
+
+extension Tensor {
+  /// Whether every element is a finite number.
+  public var isFinite: Bool {
+    withElements { x in
+      let range = Kernels.extrema(x)
+      return x.isEmpty || range.minimum.isFinite && range.maximum.isFinite
+    }
+  }
+}

@@ -1,0 +1,23 @@
+public import HalftoneLayers
+public import HalftoneTensor
+
+/// The original network after some block: the later blocks, the final norm and the head.
+///
+/// Weights stay in the types they are stored in, mapped from the file, and become floats as they are
+/// used: what this holds does not grow with the network.
+public struct NetworkTail {
+  private let blocks: [any TransformerBlock]
+  private let head: any OutputHead
+
+  /// - Throws: what reading the blocks throws.
+  public init(_ network: Network, after index: Int) throws {
+    let model = network.model
+    blocks = try (index + 1..<max(index + 1, model.blockCount)).map(model.storedBlock)
+    head = try model.head()
+  }
+
+  /// The logits [tokens, vocabulary] that `hidden` [tokens, hidden] leads to; differentiable.
+  public func logits(_ hidden: Tensor, _ context: ForwardContext) -> Tensor {
+    head(blocks.reduce(hidden) { $1($0, context) })
+  }
+}
