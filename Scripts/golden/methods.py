@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from compensators import write_bias_correction, write_lorc
 from grids import (
     GROUP, IN, OUT, check_margin, floats, hessian, integers, make_layer, min_max, min_mse,
     scales_shape, units, write,
@@ -185,6 +186,8 @@ def main() -> None:
     write_flexround(weight)
     write_adaround(weight)
     write_lsq(inputs)
+    write_lorc(weight, inputs)
+    write_bias_correction(weight, inputs)
 
 
 if __name__ == "__main__":

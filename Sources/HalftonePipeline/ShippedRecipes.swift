@@ -127,6 +127,17 @@ let shippedRecipes: [String: String] = [
     calibration: { samples: 128, length: 256 }
 
     """#,
+  "gptq-w3a16-lorc": #"""
+    # 3-bit weights per channel by GPTQ, with a low-rank correction of rank 8.
+    scheme:
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - gptq
+      - lorc: { rank: 8, activation-aware: true }
+    calibration: { samples: 128, length: 256 }
+
+    """#,
   "gptq-w3a16": #"""
     # 3-bit weights per channel by GPTQ.
     scheme:
@@ -197,6 +208,17 @@ let shippedRecipes: [String: String] = [
     calibration: { samples: 128, length: 256 }
 
     """#,
+  "rtn-w4a16-bias-correction": #"""
+    # 4-bit weights per channel, rounded to nearest, with biases that restore the means of the outputs.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - rtn
+      - bias-correction
+    calibration: { samples: 128, length: 256 }
+
+    """#,
   "rtn-w4a16-g128": #"""
     # 4-bit weights in groups of 128, rounded to nearest; no text needed.
     scheme:
@@ -204,6 +226,16 @@ let shippedRecipes: [String: String] = [
       ignore: [ lm_head, embed_tokens ]
     steps:
       - rtn
+
+    """#,
+  "rtn-w4a16-lorc": #"""
+    # 4-bit weights per channel, rounded to nearest, with a low-rank correction of rank 8: no text needed.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - rtn
+      - lorc: { rank: 8 }
 
     """#,
   "rtn-w4a16": #"""
