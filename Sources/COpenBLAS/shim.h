@@ -14,6 +14,8 @@ void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *inf
              size_t uploLength);
 void dpotri_(const char *uplo, const int *n, double *a, const int *lda, int *info,
              size_t uploLength);
+void dtrtri_(const char *uplo, const char *diag, const int *n, double *a, const int *lda,
+             int *info, size_t uploLength, size_t diagLength);
 void dtrtrs_(const char *uplo, const char *trans, const char *diag, const int *n, const int *nrhs,
              const double *a, const int *lda, double *b, const int *ldb, int *info,
              size_t uploLength, size_t transLength, size_t diagLength);
