@@ -18,6 +18,8 @@ from grids import (
     scales_shape, units, write,
 )
 from learned_rounding import write_adaround, write_flexround, write_lsq
+from lrq import write_lrq
+from offset_rounding import write_adaquant, write_signround
 
 DEAD = [5, 40]
 SEARCH = {"minmax": min_max, "minmse": min_mse}
@@ -174,6 +176,9 @@ def main() -> None:
     write_flexround(weight)
     write_adaround(weight)
     write_lsq(inputs)
+    write_lrq(weight)
+    write_signround(weight)
+    write_adaquant(weight)
 
 
 if __name__ == "__main__":
