@@ -7,12 +7,11 @@ extension OperationGradientTests {
   private struct Relaxation {
     let bounds = (low: -4.0, high: 3.0)
 
-    /// - Parameter parts: s, n and the zero before rounding, at a point.
     func callAsFunction(
       at point: (s: Double, n: Double, z: Double), _ moved: (s: Double, n: Double, z: Double)
     ) -> Double {
       func residue(_ x: Double) -> Double { x.rounded(.toNearestOrEven) - x }
-      let code = point.n + residue(point.n) + point.z + residue(point.z)
+      let code = point.n.rounded(.toNearestOrEven) + point.z.rounded(.toNearestOrEven)
       let clamped = min(max(code, bounds.low), bounds.high)
       if clamped == code { return moved.s * (moved.n + residue(point.n)) }
       return moved.s * (clamped - (moved.z + residue(point.z)))

@@ -14,9 +14,9 @@ extension Tensor {
   public func signRounded(_ grid: GridTable, v: Tensor, lower: Tensor?, upper: Tensor) -> Tensor {
     precondition(v.shape == shape && upper.shape == grid.scales.shape)
     let current = grid.narrowed(lower: lower, upper: upper)
-    return offsetRounded(current, v, units: current.scales)
+    return offsetRounded(current, v, units: current)
       .recorded(.signRound, [v, upper] + [lower].compactMap { $0 }) { dy in
-        let slopes = offsetSlopes(current, v, units: current.scales, unitsAreSteps: true, dy)
+        let slopes = offsetSlopes(current, v, units: current, unitsAreSteps: true, dy)
         let (dUpper, dLower) = grid.narrowingPullback(
           lower: lower, upper: upper, dScale: slopes.scale, dZero: slopes.zero)
         return [slopes.offset, dUpper] + [dLower].compactMap { $0 }
@@ -30,30 +30,28 @@ extension Tensor {
   public func perturbedRounded(_ grid: GridTable, logStep: Tensor, v: Tensor) -> Tensor {
     precondition(v.shape == shape && logStep.shape == grid.scales.shape)
     let current = grid.scaled(byExponentialOf: logStep)
-    return offsetRounded(current, v, units: grid.scales)
+    return offsetRounded(current, v, units: grid)
       .recorded(.perturbedRound, [logStep, v]) { dy in
-        let slopes = offsetSlopes(current, v, units: grid.scales, unitsAreSteps: false, dy)
+        let slopes = offsetSlopes(current, v, units: grid, unitsAreSteps: false, dy)
         return [slopes.scale.times(current.scales), slopes.offset]
       }
   }
 
-  /// Each weight plus its offset times the unit of its grid, rounded to the grid.
-  private func offsetRounded(_ grid: GridTable, _ offset: Tensor, units: Tensor) -> Tensor {
+  /// Each weight plus its offset times the step of its grid in `units`, rounded to `grid`.
+  private func offsetRounded(_ grid: GridTable, _ offset: Tensor, units: GridTable) -> Tensor {
     let (w, v) = (floats, offset.floats)
-    let unit = GridTable(scales: units, zeros: units, low: 0, high: 0)
     return runs(of: grid) { cell, i, n, out in
       out.update(from: w + i, count: n)
-      Kernels.set.axpy(v + i, unit.scale(of: i, columns: columns), out, n)
+      Kernels.set.axpy(v + i, units.scale(of: i, columns: columns), out, n)
       Kernels.set.round_trip(out, cell.parameters, out, n)
     }
   }
 
   /// The gradients of the offset, shaped as the weights, and of scale and zero, shaped as the grid's.
   private func offsetSlopes(
-    _ grid: GridTable, _ offset: Tensor, units: Tensor, unitsAreSteps: Bool, _ dy: Tensor
+    _ grid: GridTable, _ offset: Tensor, units: GridTable, unitsAreSteps: Bool, _ dy: Tensor
   ) -> (offset: Tensor, scale: Tensor, zero: Tensor) {
     let (w, v, g) = (floats, offset.floats, dy.floats)
-    let unit = GridTable(scales: units, zeros: units, low: 0, high: 0)
     let width = columns / grid.groups
     // One cell for each run; one row of runs writes its own cells only.
     var dScales = [Float](repeating: 0, count: rows * grid.groups)
@@ -62,7 +60,7 @@ extension Tensor {
       dZeros.withUnsafeMutableBufferPointer { dZeros in
         nonisolated(unsafe) let (dScales, dZeros) = (dScales, dZeros)
         return runs(of: grid) { cell, i, n, out in
-          let u = unit.scale(of: i, columns: columns)
+          let u = units.scale(of: i, columns: columns)
           out.update(from: w + i, count: n)
           Kernels.set.axpy(v + i, u, out, n)
           var dScale = Kernels.set.round_trip_pullback(out, cell.parameters, g + i, out, n)
