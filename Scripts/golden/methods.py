@@ -20,6 +20,8 @@ from grids import (
 )
 from coordinate_descent import cross_moments, drifted, write_quantease
 from learned_rounding import write_adaround, write_flexround, write_lsq
+from lrq import write_lrq
+from offset_rounding import write_adaquant, write_signround
 
 DEAD = [5, 40]
 SEARCH = {"minmax": min_max, "minmse": min_mse}
@@ -186,6 +188,9 @@ def main() -> None:
     write_flexround(weight)
     write_adaround(weight)
     write_lsq(inputs)
+    write_lrq(weight)
+    write_signround(weight)
+    write_adaquant(weight)
     write_lorc(weight, inputs)
     write_bias_correction(weight, inputs)
 

@@ -2,7 +2,8 @@
 public enum MethodCatalog {
   /// The methods, of which a recipe names exactly one.
   public static let all: [any QuantizationMethod.Type] = [
-    RoundToNearest.self, GPTQ.self, QuantEase.self, AdaRound.self, FlexRound.self,
+    RoundToNearest.self, GPTQ.self, QuantEase.self, AdaRound.self, FlexRound.self, LRQ.self,
+    SignRound.self, AdaQuant.self,
   ]
 
   /// What may come before the method.

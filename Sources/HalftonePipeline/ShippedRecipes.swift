@@ -3,6 +3,16 @@
 
 /// The shipped recipes by name.
 let shippedRecipes: [String: String] = [
+  "adaquant-w4a16": #"""
+    # 4-bit weights per channel by AdaQuant.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - adaquant
+    calibration: { samples: 512, length: 256 }
+
+    """#,
   "adaround-w3a16": #"""
     # 3-bit weights per channel by AdaRound.
     scheme:
@@ -168,6 +178,26 @@ let shippedRecipes: [String: String] = [
     calibration: { samples: 128, length: 256 }
 
     """#,
+  "lrq-w3a16": #"""
+    # 3-bit weights per channel by LRQ.
+    scheme:
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - lrq
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "lrq-w4a16": #"""
+    # 4-bit weights per channel by LRQ.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - lrq
+    calibration: { samples: 512, length: 256 }
+
+    """#,
   "quantease-w2a16": #"""
     # 2-bit weights per channel by QuantEase, from GPTQ.
     scheme:
@@ -255,6 +285,36 @@ let shippedRecipes: [String: String] = [
       ignore: [ lm_head, embed_tokens ]
     steps:
       - rtn
+
+    """#,
+  "signround-w3a16": #"""
+    # 3-bit weights per channel by SignRound.
+    scheme:
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - signround
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "signround-w4a16-g64": #"""
+    # 4-bit weights in groups of 64 by SignRound (AutoRound).
+    scheme:
+      weights: { type: int, bits: 4, granularity: group, group: 64, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - signround
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "signround-w4a16": #"""
+    # 4-bit weights per channel by SignRound.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - signround
+    calibration: { samples: 512, length: 256 }
 
     """#,
 ]

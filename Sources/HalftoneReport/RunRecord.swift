@@ -173,10 +173,13 @@ public struct BlockRecord: Codable, Equatable, Sendable {
   /// The same objective with hard codes on held-out samples, before and after.
   public var heldOutFirst: Double?
   public var heldOutLast: Double?
+  /// Numbers that were learned to choose the codes of the block.
+  public var learnedParameters: Int?
 
   public init(
     index: Int, lossFirst: Double? = nil, lossLast: Double? = nil, iterations: Int,
-    seconds: Double, heldOutFirst: Double? = nil, heldOutLast: Double? = nil
+    seconds: Double, heldOutFirst: Double? = nil, heldOutLast: Double? = nil,
+    learnedParameters: Int? = nil
   ) {
     self.index = index
     self.lossFirst = lossFirst
@@ -185,6 +188,7 @@ public struct BlockRecord: Codable, Equatable, Sendable {
     self.seconds = seconds
     self.heldOutFirst = heldOutFirst
     self.heldOutLast = heldOutLast
+    self.learnedParameters = learnedParameters
   }
 
   enum CodingKeys: String, CodingKey {
@@ -193,6 +197,7 @@ public struct BlockRecord: Codable, Equatable, Sendable {
     case lossLast = "loss_last"
     case heldOutFirst = "held_out_first"
     case heldOutLast = "held_out_last"
+    case learnedParameters = "learned_parameters"
   }
 }
 
@@ -207,5 +212,6 @@ extension BlockRecord {
     try fields.encode(seconds, forKey: .seconds)
     try fields.encode(heldOutFirst, forKey: .heldOutFirst)
     try fields.encode(heldOutLast, forKey: .heldOutLast)
+    try fields.encode(learnedParameters, forKey: .learnedParameters)
   }
 }

@@ -22,6 +22,14 @@ import Testing
       adaRound.iterations = 300
       return adaRound
     }
+    if var lrq = method as? LRQ {
+      lrq.iterations = 300
+      return lrq
+    }
+    if var adaQuant = method as? AdaQuant {
+      adaQuant.iterations = 300
+      return adaQuant
+    }
     return method
   }
 

@@ -118,7 +118,9 @@ struct TrainedUnit {
       }
       layers[name] = LayerSolution(weight: try state.quantized(), inputs: quantizer)
     }
-    return BlockSolution(layers: layers)
+    var solution = BlockSolution(layers: layers)
+    solution.learnedParameters = variables.flatMap(\.state.leaves).reduce(0) { $0 + $1.count }
+    return solution
   }
 }
 
