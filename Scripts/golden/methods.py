@@ -17,7 +17,7 @@ from grids import (
     GROUP, IN, OUT, check_margin, floats, hessian, integers, make_layer, min_max, min_mse,
     scales_shape, units, write,
 )
-from learned_rounding import write_adaround, write_flexround, write_lsq
+from learned_rounding import write_adaround, write_flexround, write_lora, write_lsq
 
 DEAD = [5, 40]
 SEARCH = {"minmax": min_max, "minmse": min_mse}
@@ -173,6 +173,7 @@ def main() -> None:
     write_gptq(weight, inputs)
     write_flexround(weight)
     write_adaround(weight)
+    write_lora(weight)
     write_lsq(inputs)
 
 

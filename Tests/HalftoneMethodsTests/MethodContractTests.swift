@@ -22,6 +22,10 @@ import Testing
       adaRound.iterations = 300
       return adaRound
     }
+    if var cbq = method as? CBQ {
+      cbq.iterations = 300
+      return cbq
+    }
     return method
   }
 
