@@ -44,7 +44,8 @@ extension TransformerBlock {
     let inverse = factors.map { 1 / $0 }
     forEachNorm { name, norm in
       guard site.producer == .norm(name) else { return }
-      norm.weight = Tensor(zip(norm.weight.values, inverse).map { $0 * $1 }, shape: norm.weight.shape)
+      norm.weight = Tensor(
+        zip(norm.weight.values, inverse).map { $0 * $1 }, shape: norm.weight.shape)
     }
     let columns = site.sources.map { factors[$0] }
     forEachLinear { linear in

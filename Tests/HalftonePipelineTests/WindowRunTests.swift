@@ -67,7 +67,8 @@ import Testing
     let error = #expect(throws: (any Error).self) {
       try QuantizationRun(options("cbq: { window: 6, overlap: 1 }", output: "out"))()
     }
-    #expect(error.map { "\($0)".contains("the model has 5 blocks; set window to at most 5") } == true)
+    #expect(
+      error.map { "\($0)".contains("the model has 5 blocks; set window to at most 5") } == true)
     #expect(try scratch.entries() == [])
   }
 }

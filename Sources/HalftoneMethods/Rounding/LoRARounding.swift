@@ -78,7 +78,9 @@ package struct LoRARoundingVariables: RoundingVariables {
     original.adaRounded(grid, v: v, logStep: logStep, hard: settings.straightThrough)
   }
 
-  package func penalty(progress: Float) -> Tensor? { settings.schedule.penalty(v, progress: progress) }
+  package func penalty(progress: Float) -> Tensor? {
+    settings.schedule.penalty(v, progress: progress)
+  }
 
   package func quantized() throws -> QuantizedTensor {
     let hard = original.adaRounded(grid, v: v.detached, logStep: logStep.detached, hard: true)

@@ -1,5 +1,5 @@
 import HalftoneLayers
-import HalftoneSchemes
+public import HalftoneSchemes
 package import HalftoneTensor
 
 /// Clips the outlying weights of a block and divides its outlying activations, before rounding.
@@ -16,7 +16,7 @@ package import HalftoneTensor
 /// Weights: |w| is clipped to the largest magnitude of its matrix that is not an outlier. Activations:
 /// a channel whose maximum is an outlier is divided by s = √(max|X_i| / largest reserved maximum) where
 /// it is made, and the layers that read it are multiplied by s, so that the function stays.
-public struct TruncateOutliers: Codable, Sendable, Equatable {
+public struct TruncateOutliers: ModelTransform, Equatable {
   public static let name = "truncate-outliers"
   public static let summary =
     "Clips outlying weights and divides outlying activation channels, before rounding."
@@ -34,25 +34,50 @@ public struct TruncateOutliers: Codable, Sendable, Equatable {
   public var activations = true
 
   public init() {}
-}
 
-extension TruncateOutliers {
-  /// Scales the channels of `problem`'s block, then clips its weights.
-  func treated(_ problem: BlockProblem) -> any TransformerBlock {
-    var block = problem.block
+  public static var needsCalibration: Bool { true }
+  public var learnsFromText: Bool { activations }
+
+  public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
+    guard coarse >= 0, coarse.isFinite, fine >= 0, fine.isFinite else {
+      throw SchemeError("truncate-outliers: coarse is \(coarse) and fine \(fine); use 0 or more")
+    }
+  }
+
+  /// Scales channels of the block, then clips its weights.
+  public func transform(_ problem: BlockProblem) throws -> TransformedBlock {
+    var result = TransformedBlock(block: problem.block)
     if activations {
-      for (site, maxima) in channelMaxima(problem) {
-        if let factors = factors(at: site, maxima) { block.rescale(site, by: factors) }
+      for (site, maxima) in try channelMaxima(problem) {
+        guard let factors = factors(at: site, maxima) else { continue }
+        result.block.rescale(site, by: factors)
+        result.note(site)
       }
     }
-    guard weights else { return block }
-    block.forEachLinear { linear in
+    guard weights else { return result }
+    result.block.forEachLinear { linear in
       guard problem.schemes[linear.name]?.weights != nil else { return }
       linear.weight = .dense(truncated(linear.weight.dense()))
     }
-    return block
+    return result
   }
+}
 
+extension TransformedBlock {
+  /// Enters what rescaling `site` changed besides weights.
+  fileprivate mutating func note(_ site: ScalingSite) {
+    var changed: [String: Tensor] = [:]
+    block.forEachNorm { name, norm in
+      if site.producer == .norm(name) { changed["\(name).weight"] = norm.weight }
+    }
+    for linear in block.linears where site.producer == .linear(linear.name) {
+      changed["\(linear.name).bias"] = linear.bias
+    }
+    parameters.merge(changed) { $1 }
+  }
+}
+
+extension TruncateOutliers {
   /// `weights` with |w| at most the largest magnitude that is not an outlier.
   package func truncated(_ weights: Tensor) -> Tensor {
     let split = OutlierSplit(weights.values.map(Swift.abs), coarse: coarse, fine: fine)
@@ -73,7 +98,7 @@ extension TruncateOutliers {
   }
 
   /// max |X| of each input channel of the sites that can be rescaled, over the FP stream.
-  private func channelMaxima(_ problem: BlockProblem) -> [(ScalingSite, [Float])] {
+  private func channelMaxima(_ problem: BlockProblem) throws -> [(ScalingSite, [Float])] {
     let sites = problem.block.scalingSites.filter { site in
       site.linears.allSatisfy { problem.schemes[$0]?.weights != nil }
         && site.consumers.contains { problem.schemes[$0]?.inputs != nil }
@@ -86,6 +111,7 @@ extension TruncateOutliers {
         maxima[name] = input.columnMaxima(above: maxima[name])
       }
       _ = problem.block(problem.original.samples(i..<i + 1), context)
+      try problem.report(BlockProgress(fraction: 0))
     }
     return sites.compactMap { site in maxima[site.consumers[0]].map { (site, $0) } }
   }

@@ -24,7 +24,7 @@ extension Plan {
   private var training: (iterations: Int, batch: Int) {
     var result = (iterations: 0, batch: 0)
     for step in recipe.steps {
-      guard let fields = try? RecipeValue.fields(of: step.method) else { continue }
+      guard let fields = try? RecipeValue.fields(of: step.part) else { continue }
       if case .int(let iterations) = fields["iterations"] { result.iterations += iterations }
       if case .int(let batch) = fields["batch"] { result.batch = max(result.batch, batch) }
     }
