@@ -5,12 +5,14 @@ package struct OutlierSplit: Equatable {
   /// The number of magnitudes above it.
   package let outliers: Int
 
+  /// Splits `magnitudes`; nil if there are none.
+  ///
   /// Coarse: O = {x > T}, T = Q3 + λ₁·(Q3 − Q1). Fine: of all cuts of the sorted O into a reserved and
   /// an outlying part, the one with the largest M = (min outlying − max reserved)² − λ₂·Var(reserved).
   ///
   /// A reserved part of fewer than two values has no variance of its own; it counts together with all
   /// values up to T. Where no cut has M > 0, the tail has no gap wider than its spread, and there are no
-  /// outliers. Magnitudes must be finite; nil for none at all.
+  /// outliers. Magnitudes must be finite.
   package init?(_ magnitudes: [Float], coarse: Float, fine: Float) {
     let sorted = magnitudes.sorted()
     guard let last = sorted.last else { return nil }
