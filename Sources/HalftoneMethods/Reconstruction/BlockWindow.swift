@@ -64,9 +64,9 @@ struct CarriedLayers {
 
   /// The leaves of `layer`'s rounding variables; nil if no window has trained it.
   func leaves(of layer: String) -> [Tensor]? {
-    let leaves = (0...).lazy.map { tensors["\(layer)/leaf/\($0)"] }.prefix { $0 != nil }
-    let found = leaves.compactMap { $0 }
-    return found.isEmpty ? nil : Array(found)
+    var leaves: [Tensor] = []
+    while let leaf = tensors["\(layer)/leaf/\(leaves.count)"] { leaves.append(leaf) }
+    return leaves.isEmpty ? nil : leaves
   }
 
   /// The fixed input quantizer of `layer`; nil for one found as it runs.

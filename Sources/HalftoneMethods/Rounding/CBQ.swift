@@ -1,3 +1,4 @@
+import HalftoneLayers
 public import HalftoneSchemes
 public import HalftoneTensor
 
