@@ -19,7 +19,7 @@ from grids import (
     scales_shape, units, write,
 )
 from coordinate_descent import cross_moments, drifted, write_quantease
-from learned_rounding import write_adaround, write_flexround, write_lsq
+from learned_rounding import write_adaround, write_flexround, write_lora, write_lsq
 from lrq import write_lrq
 from offset_rounding import write_adaquant, write_signround
 
@@ -187,6 +187,7 @@ def main() -> None:
     write_quantease(weight, inputs)
     write_flexround(weight)
     write_adaround(weight)
+    write_lora(weight)
     write_lsq(inputs)
     write_lrq(weight)
     write_signround(weight)

@@ -33,6 +33,38 @@ let shippedRecipes: [String: String] = [
     calibration: { samples: 512, length: 256 }
 
     """#,
+  "cbq-w2a16": #"""
+    # 2-bit weights per channel by CBQ: windows of two blocks, each sharing one with the next.
+    scheme:
+      weights: { type: int, bits: 2, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - cbq
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "cbq-w4a4": #"""
+    # 4-bit weights per channel and 4-bit inputs per token by CBQ: windows of two blocks, each sharing one with the next.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 4, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - cbq
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "cbq-w4a8": #"""
+    # 4-bit weights per channel and 8-bit inputs per token by CBQ: windows of two blocks, each sharing one with the next.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 8, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - cbq
+    calibration: { samples: 512, length: 256 }
+
+    """#,
   "flexround-w2a16": #"""
     # 2-bit weights per channel by FlexRound.
     scheme:

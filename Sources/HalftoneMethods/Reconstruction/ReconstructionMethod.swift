@@ -5,7 +5,7 @@ import HalftoneLayers
 /// of them have, and how they become a training.
 public protocol ReconstructionMethod: QuantizationMethod, LearnableRounding {
   /// Steps of the optimiser per unit.
-  var iterations: Int { get }
+  var iterations: Int { get set }
   /// Samples per iteration.
   var batch: Int { get }
   var learningRate: Float { get }

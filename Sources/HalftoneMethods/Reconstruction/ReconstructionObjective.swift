@@ -11,6 +11,14 @@ public struct ReconstructionStep {
   public let target: Tensor
   /// The unit as it stands on other inputs [samples·length, width], with nothing dropped.
   public let run: (Tensor) -> Tensor
+
+  package init(
+    problem: BlockProblem, samples: [Int], output: Tensor, target: Tensor,
+    run: @escaping (Tensor) -> Tensor
+  ) {
+    (self.problem, self.samples) = (problem, samples)
+    (self.output, self.target, self.run) = (output, target, run)
+  }
 }
 
 /// How far the output of a quantized unit is from what it should be.
