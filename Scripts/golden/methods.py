@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from discquant import write_discquant
 from grids import (
     GROUP, IN, OUT, check_margin, floats, hessian, integers, make_layer, min_max, min_mse,
     scales_shape, units, write,
@@ -174,6 +175,7 @@ def main() -> None:
     write_flexround(weight)
     write_adaround(weight)
     write_lsq(inputs)
+    write_discquant(weight, inputs)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 /// The one list of all methods.
 public enum MethodCatalog {
   public static let all: [any QuantizationMethod.Type] = [
-    RoundToNearest.self, GPTQ.self, AdaRound.self, FlexRound.self,
+    RoundToNearest.self, GPTQ.self, AdaRound.self, FlexRound.self, DiscQuant.self,
   ]
 }

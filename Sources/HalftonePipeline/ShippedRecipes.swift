@@ -23,6 +23,16 @@ let shippedRecipes: [String: String] = [
     calibration: { samples: 512, length: 256 }
 
     """#,
+  "discquant-w3a16-g64": #"""
+    # 3-bit weights in groups of 64 (3.25 bits with 16-bit scales) by DiscQuant.
+    scheme:
+      weights: { type: int, bits: 3, group: 64, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - discquant
+    calibration: { samples: 512, length: 256 }
+
+    """#,
   "flexround-w2a16": #"""
     # 2-bit weights per channel by FlexRound.
     scheme:

@@ -173,10 +173,13 @@ public struct BlockRecord: Codable, Equatable, Sendable {
   /// The same objective with hard codes on held-out samples, before and after.
   public var heldOutFirst: Double?
   public var heldOutLast: Double?
+  /// The share of rounding variables that had settled on a code when the training ended.
+  public var settled: Double?
 
   public init(
     index: Int, lossFirst: Double? = nil, lossLast: Double? = nil, iterations: Int,
-    seconds: Double, heldOutFirst: Double? = nil, heldOutLast: Double? = nil
+    seconds: Double, heldOutFirst: Double? = nil, heldOutLast: Double? = nil,
+    settled: Double? = nil
   ) {
     self.index = index
     self.lossFirst = lossFirst
@@ -185,10 +188,11 @@ public struct BlockRecord: Codable, Equatable, Sendable {
     self.seconds = seconds
     self.heldOutFirst = heldOutFirst
     self.heldOutLast = heldOutLast
+    self.settled = settled
   }
 
   enum CodingKeys: String, CodingKey {
-    case index, iterations, seconds
+    case index, iterations, seconds, settled
     case lossFirst = "loss_first"
     case lossLast = "loss_last"
     case heldOutFirst = "held_out_first"
@@ -207,5 +211,6 @@ extension BlockRecord {
     try fields.encode(seconds, forKey: .seconds)
     try fields.encode(heldOutFirst, forKey: .heldOutFirst)
     try fields.encode(heldOutLast, forKey: .heldOutLast)
+    try fields.encode(settled, forKey: .settled)
   }
 }

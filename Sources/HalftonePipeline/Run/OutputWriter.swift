@@ -90,7 +90,7 @@ struct OutputWriter {
     try forEachLayer { layer in
       let name = layer.record.name
       let stored = try weights.linearWeight(name).dense()
-      guard Self.sameBits(stored, layer.weight.dequantized()) else {
+      guard stored.hasSameBits(as: layer.weight.dequantized()) else {
         throw mismatch(name, "its weights differ from those that were measured")
       }
       guard Self.same(try weights.inputQuantizer(name), layer.inputs) else {
@@ -103,16 +103,6 @@ struct OutputWriter {
     PipelineError(
       .inputOutput, "\(name) did not survive writing: \(problem); check the disk",
       at: run.options.output)
-  }
-
-  private static func sameBits(_ a: Tensor, _ b: Tensor) -> Bool {
-    a.shape == b.shape
-      && a.withBytes { a in
-        b.withBytes { b in
-          guard let first = a.baseAddress, let second = b.baseAddress else { return true }
-          return memcmp(first, second, a.count) == 0
-        }
-      }
   }
 
   private static func same(_ a: InputQuantizer?, _ b: InputQuantizer?) -> Bool {
