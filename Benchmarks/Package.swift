@@ -22,6 +22,9 @@ let package = Package(
       name: "ReconstructionBenchmark",
       dependencies: [.product(name: "Halftone", package: "halftone")]),
     .executableTarget(
+      name: "SolverBenchmark",
+      dependencies: [.product(name: "Halftone", package: "halftone")]),
+    .executableTarget(
       name: "ProductsBenchmark",
       dependencies: [.product(name: "Halftone", package: "halftone")]),
   ]

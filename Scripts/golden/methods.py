@@ -14,10 +14,12 @@ import numpy as np
 import torch
 
 from discquant import write_discquant
+from compensators import write_bias_correction, write_lorc
 from grids import (
     GROUP, IN, OUT, check_margin, floats, hessian, integers, make_layer, min_max, min_mse,
     scales_shape, units, write,
 )
+from coordinate_descent import cross_moments, drifted, write_quantease
 from learned_rounding import write_adaround, write_flexround, write_lsq
 
 DEAD = [5, 40]
@@ -82,14 +84,20 @@ class GPTQCase:
     act_order: bool
     groups: bool = False
     dead: bool = False
+    crossed: bool = False
 
 
-def gptq(weight: np.ndarray, second: np.ndarray, case: GPTQCase, kind=np.float64) -> dict:
+def gptq(weight: np.ndarray, second: np.ndarray, cross: np.ndarray, case: GPTQCase,
+         kind=np.float64) -> dict:
     """Column by column: round, and let the columns to come make up for the error."""
     original, weight, second = weight, weight.astype(kind), second.astype(kind)
     dead = np.diag(second) == 0
     second[dead, dead] = 1
     weight[:, dead] = 0
+    if case.crossed:
+        # argmin over V of ‖W X₀ − V X‖² + λ‖V − W‖² is (W C + λ W)(H + λ I)⁻¹.
+        ridge = 0.01 * np.diag(second).mean() * np.eye(IN, dtype=kind)
+        weight = np.linalg.solve(second + ridge, (weight @ (cross.astype(kind) + ridge)).T).T
     order = np.arange(IN)
     if case.act_order:
         order = np.argsort(-np.diag(second), kind="stable")
@@ -132,6 +140,8 @@ GPTQ_CASES = {
         3, False, "minmax", act_order=True, groups=True),
     "w4-channel-symmetric-minmax-actorder-dead": GPTQCase(
         4, True, "minmax", act_order=True, dead=True),
+    "w3-channel-symmetric-minmse-actorder-crossed": GPTQCase(
+        3, True, "minmse", act_order=True, crossed=True),
 }
 
 
@@ -140,14 +150,21 @@ def write_gptq(weight: np.ndarray, inputs: np.ndarray) -> None:
         used = inputs.copy()
         if case.dead:
             used[:, DEAD] = 0
+        if case.crossed:
+            used = drifted(inputs)
         second = hessian(used)
-        found = gptq(weight, second, case)
-        assert (found["codes"] == gptq(weight, second, case, np.float32)["codes"]).all(), name
+        cross = cross_moments(inputs if case.crossed else used, used)
+        found = gptq(weight, second, cross, case)
+        single = gptq(weight, second, cross, case, np.float32)
+        assert (found["codes"] == single["codes"]).all(), name
         plain = plain_rounding(weight, case)
-        errors = [relative_error(weight, w, second) for w in (found["dequantized"], plain)]
+        target = weight @ (inputs if case.crossed else used).T
+        errors = [np.sum((target - w @ used.T) ** 2) / np.sum((weight @ used.T) ** 2)
+                  for w in (found["dequantized"], plain)]
         print(f"GPTQ {name}: relative error {errors[0]:.5f}, round to nearest {errors[1]:.5f}")
         assert errors[0] < errors[1]
-        write(f"GPTQ/{name}", dict(
+        moments = dict(hessian=floats(second), cross=floats(cross)) if case.crossed else {}
+        write(f"GPTQ/{name}", moments | dict(
             codes=integers(found["codes"]), scales=floats(found["scales"]),
             zero_points=integers(found["zero_points"]), order=integers(found["order"]),
             dequantized=floats(found["dequantized"]), relative_errors=floats(np.array(errors))))
@@ -159,12 +176,6 @@ def plain_rounding(weight: np.ndarray, case: GPTQCase) -> np.ndarray:
     return grid.dequantized(values).reshape(weight.shape)
 
 
-def relative_error(weight: np.ndarray, other: np.ndarray, second: np.ndarray) -> float:
-    """‖(W − Ŵ)X‖² / ‖WX‖² from H alone."""
-    change = weight - other
-    return float(np.trace(change @ second @ change.T) / np.trace(weight @ second @ weight.T))
-
-
 def main() -> None:
     torch.set_num_threads(1)
     weight, inputs = make_layer()
@@ -172,10 +183,13 @@ def main() -> None:
                         hessian=floats(hessian(inputs)), dead=integers(np.array(DEAD))))
     write_rtn(weight)
     write_gptq(weight, inputs)
+    write_quantease(weight, inputs)
     write_flexround(weight)
     write_adaround(weight)
     write_lsq(inputs)
     write_discquant(weight, inputs)
+    write_lorc(weight, inputs)
+    write_bias_correction(weight, inputs)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,16 @@ void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *inf
              size_t uploLength);
 void dpotri_(const char *uplo, const int *n, double *a, const int *lda, int *info,
              size_t uploLength);
+void dtrtri_(const char *uplo, const char *diag, const int *n, double *a, const int *lda,
+             int *info, size_t uploLength, size_t diagLength);
 void dtrtrs_(const char *uplo, const char *trans, const char *diag, const int *n, const int *nrhs,
              const double *a, const int *lda, double *b, const int *ldb, int *info,
              size_t uploLength, size_t transLength, size_t diagLength);
+void dsyevr_(const char *jobz, const char *range, const char *uplo, const int *n, double *a,
+             const int *lda, const double *vl, const double *vu, const int *il, const int *iu,
+             const double *abstol, int *m, double *w, double *z, const int *ldz, int *isuppz,
+             double *work, const int *lwork, int *iwork, const int *liwork, int *info,
+             size_t jobzLength, size_t rangeLength, size_t uploLength);
 void openblas_set_num_threads(int threads);
 char *openblas_get_config(void);
 char *openblas_get_corename(void);

@@ -35,6 +35,7 @@ enum ExitStatus: Int32 {
       self = [ENOENT, ENOTDIR].contains(error.reason) ? .missing : .inputOutput
     case let error as GenerationError: self = error.isModelFault ? .badInput : .usage
     case is SequenceCacheError, is KeyValueCacheError: self = .usage
+    case let error as TrialError: self = error.status
     case let error as ServerError: self = error.code == .wrongHost ? .usage : .inputOutput
     case is RecipeError, is SchemeError, is MethodError, is ModelError, is EvaluationError:
       self = .badInput

@@ -21,6 +21,7 @@ struct Halftone: ParsableCommand {
     ])
 
   static func main() {
+    Supervision.begin()
     do {
       var command = try parseAsRoot()
       try command.run()

@@ -33,6 +33,9 @@ public protocol WeightStore: Sendable {
   /// The weight of the linear layer `module`, dense or quantized.
   func linearWeight(_ module: String) throws -> StoredWeight
 
+  /// The factors that are added to the weight of the linear layer `module`; nil for none.
+  func lowRank(_ module: String) throws -> LowRankFactors?
+
   /// How the inputs of the linear layer `module` are quantized when it runs; nil where not at all.
   func storedInputScheme(_ module: String) throws -> StoredInputs?
 }
@@ -72,6 +75,8 @@ extension WeightStore {
   public func linearWeight(_ module: String) throws -> StoredWeight {
     .dense(try tensor(module + ".weight"))
   }
+
+  public func lowRank(_ module: String) throws -> LowRankFactors? { nil }
 
   public func storedInputScheme(_ module: String) throws -> StoredInputs? { nil }
 

@@ -44,20 +44,33 @@ public enum InputQuantizer: Sendable {
 }
 
 /// y = Q(x)·Wᵀ + b, with W dense or quantized and Q the input quantizer, if any.
+///
+/// With low-rank factors A and B, W + A·B takes the place of W.
 public struct Linear: Sendable {
   /// The module's name in the checkpoint: "model.layers.0.self_attn.q_proj".
   public let name: String
   public var weight: LinearWeight
   public var bias: Tensor?
   public var inputs: InputQuantizer?
+  public var lowRank: LowRankFactors?
 
   public init(
-    name: String, weight: LinearWeight, bias: Tensor? = nil, inputs: InputQuantizer? = nil
+    name: String, weight: LinearWeight, bias: Tensor? = nil, inputs: InputQuantizer? = nil,
+    lowRank: LowRankFactors? = nil
   ) {
     self.name = name
     self.weight = weight
     self.bias = bias
     self.inputs = inputs
+    self.lowRank = lowRank
+  }
+
+  /// The shape of what the low-rank factors add to the weight; nil for none.
+  public var lowRankShape: [Int]? { lowRank?.shape }
+
+  /// The matrix that the layer multiplies by, low-rank factors included, as floats.
+  public func effectiveWeight() -> Tensor {
+    lowRank.map { weight.dense() + $0.product() } ?? weight.dense()
   }
 
   /// From x [tokens, in] to [tokens, out]; `observe` sees x before its quantizer.
@@ -67,7 +80,9 @@ public struct Linear: Sendable {
       let quantized = quantizer(x)
       return context.mixInput?(x, quantized) ?? quantized
     }
-    let y = (seen ?? x).linear(weight.dense())
+    let input = seen ?? x
+    var y = input.linear(weight.dense())
+    if let lowRank { y = y + lowRank(input) }
     return bias.map { y.addingRow($0) } ?? y
   }
 }

@@ -1,3 +1,4 @@
+public import HalftoneSchemes
 public import HalftoneTensor
 
 /// What a forward pass knows besides the activations.
@@ -145,4 +146,10 @@ public protocol WeightSource: Sendable {
   func linearWeight(_ module: String) throws -> LinearWeight
   /// The input quantizer stored for `module`, if any.
   func inputQuantizer(_ module: String) throws -> InputQuantizer?
+  /// The factors stored for `module` that are added to its weight, if any.
+  func lowRank(_ module: String) throws -> LowRankFactors?
+}
+
+extension WeightSource {
+  public func lowRank(_ module: String) throws -> LowRankFactors? { nil }
 }

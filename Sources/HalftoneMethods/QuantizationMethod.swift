@@ -3,20 +3,7 @@ public import HalftoneSchemes
 public import HalftoneTensor
 
 /// A published way of choosing codes, with its hyperparameters as stored properties.
-///
-/// The recipe's step `name: { key: value }` is decoded over the defaults of `init()`; the coding keys
-/// are the words of the recipe.
-public protocol QuantizationMethod: Codable, Sendable {
-  /// The recipe's word.
-  static var name: String { get }
-  /// One sentence on what it does.
-  static var summary: String { get }
-  /// Authors, title, venue, link.
-  static var citation: String { get }
-  /// Whether it must see activations; without, the weights alone are enough.
-  static var needsCalibration: Bool { get }
-  /// The paper's or the project's defaults.
-  init()
+public protocol QuantizationMethod: RecipeStep {
   /// How many blocks the method holds at once; nil for the whole network.
   var blocksAtOnce: Int? { get }
   /// Chooses the codes of all layers of one block that have a scheme.
@@ -27,14 +14,10 @@ public protocol QuantizationMethod: Codable, Sendable {
   /// - Throws: what `problem.report` throws, to stop; `SchemeError` if the method cannot serve a
   ///   scheme; `MethodError` if the numbers do not allow a solution.
   func solve(_ problem: BlockProblem) throws -> BlockSolution
-  /// Checks the hyperparameters, and that a layer [rows, columns] with this scheme can be served.
-  func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws
 }
 
 extension QuantizationMethod {
   public var blocksAtOnce: Int? { 1 }
-
-  public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {}
 }
 
 /// A method failed on the numbers it was given: what, where, what to do.
@@ -65,7 +48,7 @@ public struct ActivationStream: Sendable {
 /// Everything a method may know about one block.
 public struct BlockProblem {
   public var index: Int
-  /// The block with its original weights.
+  /// The block with its original weights, or as the recipe's transforms left it.
   public var block: any TransformerBlock
   /// The scheme of each layer to quantize, by layer name; others stay as they are.
   public var schemes: [String: LayerScheme]
@@ -149,19 +132,40 @@ public struct BlockProgress: Sendable {
 public struct LayerSolution: Sendable {
   public var weight: QuantizedTensor
   public var inputs: InputQuantizer?
+  /// In the place of the layer's bias; nil leaves it as it is.
+  public var bias: Tensor?
+  /// Added to the weights.
+  public var lowRank: LowRankFactors?
   /// What the report must say: a fallback taken, a channel that is always zero, ….
   public var warnings: [String]
 
-  public init(weight: QuantizedTensor, inputs: InputQuantizer? = nil, warnings: [String] = []) {
+  public init(
+    weight: QuantizedTensor, inputs: InputQuantizer? = nil, bias: Tensor? = nil,
+    lowRank: LowRankFactors? = nil, warnings: [String] = []
+  ) {
     self.weight = weight
     self.inputs = inputs
+    self.bias = bias
+    self.lowRank = lowRank
     self.warnings = warnings
+  }
+
+  /// `linear` with what was chosen for it, its weights as floats.
+  public func applied(to linear: Linear) -> Linear {
+    var result = linear
+    result.weight = .dense(weight.dequantized())
+    result.inputs = inputs
+    result.lowRank = lowRank
+    if let bias { result.bias = bias }
+    return result
   }
 }
 
 /// What a method chose for one block.
 public struct BlockSolution: Sendable {
   public var layers: [String: LayerSolution]
+  /// Changed tensors that are not weights of linear layers, by their names in the checkpoint.
+  public var parameters: [String: Tensor]
   /// The training objective on the first batch, for methods that have one.
   public var lossFirst: Float?
   /// The moving average (0.95) of the losses of the last iterations.
@@ -177,10 +181,11 @@ public struct BlockSolution: Sendable {
   public var carried: [String: Tensor]?
 
   public init(
-    layers: [String: LayerSolution], lossFirst: Float? = nil, lossLast: Float? = nil,
-    iterations: Int = 0
+    layers: [String: LayerSolution], parameters: [String: Tensor] = [:], lossFirst: Float? = nil,
+    lossLast: Float? = nil, iterations: Int = 0
   ) {
     self.layers = layers
+    self.parameters = parameters
     self.lossFirst = lossFirst
     self.lossLast = lossLast
     self.iterations = iterations

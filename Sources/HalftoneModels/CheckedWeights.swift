@@ -57,11 +57,21 @@ struct CheckedWeights: Sendable {
   }
 
   /// The linear module of `shape`, a dense weight in its stored type.
-  func linear(_ shape: LinearShape, bias: Bool) throws -> Linear {
+  func linear(_ shape: LinearShape, bias: Bias) throws -> Linear {
     let weight = try weight(shape)
-    return Linear(
-      name: shape.name, weight: weight,
-      bias: bias ? try vector("\(shape.name).bias", shape.rows) : nil,
-      inputs: try source.inputQuantizer(shape.name))
+    let name = "\(shape.name).bias"
+    let hasBias = bias == .required || bias == .optional && source.shape(of: name) != nil
+    let linear = Linear(
+      name: shape.name, weight: weight, bias: hasBias ? try vector(name, shape.rows) : nil,
+      inputs: try source.inputQuantizer(shape.name), lowRank: try source.lowRank(shape.name))
+    if let factors = linear.lowRankShape {
+      try compare("\(shape.name).low_rank", factors, [shape.rows, shape.columns])
+    }
+    return linear
+  }
+
+  /// Whether a linear layer has a bias.
+  enum Bias {
+    case none, optional, required
   }
 }

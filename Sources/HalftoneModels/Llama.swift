@@ -98,6 +98,11 @@ public struct LlamaModel: LanguageModel {
       weight: try weights.vector("\(name).weight", width), epsilon: configuration.epsilon)
   }
 
+  /// Biases that no key asks for are read where Halftone wrote them.
+  private func bias(_ required: Bool) -> CheckedWeights.Bias {
+    required ? .required : configuration.mayHaveOtherBiases ? .optional : .none
+  }
+
   private func attention(_ index: Int, _ prefix: String) throws -> Attention {
     let (c, shapes) = (configuration, linearShapes(ofBlock: index))
     func headNorm(_ name: String) throws -> RMSNorm? {
@@ -105,15 +110,15 @@ public struct LlamaModel: LanguageModel {
     }
     return Attention(
       index: index, heads: c.heads, keyHeads: c.keyHeads, window: c.windows[index],
-      queries: try weights.linear(shapes[0], bias: c.inputBias),
-      keys: try weights.linear(shapes[1], bias: c.inputBias),
-      values: try weights.linear(shapes[2], bias: c.inputBias),
-      output: try weights.linear(shapes[3], bias: c.outputBias),
+      queries: try weights.linear(shapes[0], bias: bias(c.inputBias)),
+      keys: try weights.linear(shapes[1], bias: bias(c.inputBias)),
+      values: try weights.linear(shapes[2], bias: bias(c.inputBias)),
+      output: try weights.linear(shapes[3], bias: bias(c.outputBias)),
       queryNorm: try headNorm("q_norm"), keyNorm: try headNorm("k_norm"))
   }
 
   private func feedForward(_ index: Int) throws -> GatedFeedForward {
-    let (bias, shapes) = (configuration.feedForwardBias, linearShapes(ofBlock: index))
+    let (bias, shapes) = (bias(configuration.feedForwardBias), linearShapes(ofBlock: index))
     return GatedFeedForward(
       gate: try weights.linear(shapes[4], bias: bias),
       up: try weights.linear(shapes[5], bias: bias),
@@ -229,7 +234,7 @@ extension LlamaConfiguration {
   }
 
   /// The key that gives the linear layer at `position` of ``linearShapes(ofBlock:)`` a bias.
-  private func biasReason(_ position: Int) -> String? {
+  func biasReason(_ position: Int) -> String? {
     switch position {
     case 0...2 where inputBias:
       family == .qwen2 ? "model_type \"qwen2\"" : "attention_bias true"

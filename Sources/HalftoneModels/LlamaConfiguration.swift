@@ -25,6 +25,9 @@ public struct LlamaConfiguration: Sendable, Equatable {
   public let inputBias: Bool
   public let outputBias: Bool
   public let feedForwardBias: Bool
+  /// Whether linear layers may have biases that no key of the family speaks of, as Halftone writes
+  /// them.
+  public let mayHaveOtherBiases: Bool
   /// Norms of each head's queries and keys.
   public let headNorms: Bool
   public let theta: Double
@@ -58,6 +61,8 @@ public struct LlamaConfiguration: Sendable, Equatable {
     outputBias = mayHaveBias && bias
     let lateBias = try json.flag("mlp_bias") ?? false
     feedForwardBias = family == .llama && lateBias
+    let quantization = try json.object("quantization_config")
+    mayHaveOtherBiases = try quantization?.string("quant_method") == "halftone"
     headNorms = family == .qwen3
     (theta, scaling) = try Self.rotary(json, contextLength)
     if case .divisors(let all) = scaling, all.count != headWidth / 2 {

@@ -127,6 +127,27 @@ let shippedRecipes: [String: String] = [
     calibration: { samples: 512, length: 256 }
 
     """#,
+  "gptq-w3a16-asymmetric": #"""
+    # 3-bit weights per channel by GPTQ, towards the outputs of the original network.
+    scheme:
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - gptq: { asymmetric: true }
+    calibration: { samples: 128, length: 256 }
+
+    """#,
+  "gptq-w3a16-lorc": #"""
+    # 3-bit weights per channel by GPTQ, with a low-rank correction of rank 8.
+    scheme:
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - gptq
+      - lorc: { rank: 8, activation-aware: true }
+    calibration: { samples: 128, length: 256 }
+
+    """#,
   "gptq-w3a16": #"""
     # 3-bit weights per channel by GPTQ.
     scheme:
@@ -157,6 +178,57 @@ let shippedRecipes: [String: String] = [
     calibration: { samples: 128, length: 256 }
 
     """#,
+  "quantease-w2a16": #"""
+    # 2-bit weights per channel by QuantEase, from GPTQ.
+    scheme:
+      weights: { type: int, bits: 2, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - quantease
+    calibration: { samples: 128, length: 256 }
+
+    """#,
+  "quantease-w3a16-outliers": #"""
+    # 3-bit weights per channel by QuantEase, with 1 % of them kept unrounded.
+    scheme:
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - quantease: { outliers: 0.01 }
+    calibration: { samples: 128, length: 256 }
+
+    """#,
+  "quantease-w3a16": #"""
+    # 3-bit weights per channel by QuantEase, from GPTQ.
+    scheme:
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - quantease
+    calibration: { samples: 128, length: 256 }
+
+    """#,
+  "quantease-w4a16": #"""
+    # 4-bit weights per channel by QuantEase, from GPTQ.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - quantease
+    calibration: { samples: 128, length: 256 }
+
+    """#,
+  "rtn-w4a16-bias-correction": #"""
+    # 4-bit weights per channel, rounded to nearest, with biases that restore the means of the outputs.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - rtn
+      - bias-correction
+    calibration: { samples: 128, length: 256 }
+
+    """#,
   "rtn-w4a16-g128": #"""
     # 4-bit weights in groups of 128, rounded to nearest; no text needed.
     scheme:
@@ -164,6 +236,16 @@ let shippedRecipes: [String: String] = [
       ignore: [ lm_head, embed_tokens ]
     steps:
       - rtn
+
+    """#,
+  "rtn-w4a16-lorc": #"""
+    # 4-bit weights per channel, rounded to nearest, with a low-rank correction of rank 8: no text needed.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - rtn
+      - lorc: { rank: 8 }
 
     """#,
   "rtn-w4a16": #"""

@@ -24,7 +24,7 @@ public enum HTMLReport {
       """
   }
 
-  private static let style = """
+  static let style = """
     body { font-family: sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
     table { border-collapse: collapse; font-size: 0.85rem }
     td, th { padding: 0.2rem 0.6rem; border-bottom: 1px solid #ddd; text-align: left }
@@ -71,7 +71,7 @@ public enum HTMLReport {
       + [layer.errorBefore, layer.errorRTN, layer.errorAfter].map(Figures.scientific)
   }
 
-  private static func table(header: [String]?, _ rows: [[String]]) -> String {
+  static func table(header: [String]?, _ rows: [[String]]) -> String {
     func row(_ cells: [String], _ tag: String) -> String {
       let cells = cells.map { "<\(tag)>\(Markup.escaped($0))</\(tag)>" }
       return "<tr>\(cells.joined())</tr>"

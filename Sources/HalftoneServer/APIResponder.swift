@@ -3,6 +3,7 @@ import HalftoneCheckpoints
 import HalftoneInference
 import Hummingbird
 import Logging
+import NIOCore
 
 /// Answers every request of the server.
 struct APIResponder: HTTPResponder {
@@ -44,8 +45,29 @@ struct APIResponder: HTTPResponder {
       let refusal = APIError(error)
       context.logger.debug("refused \(request.uri.path): \(refusal.status.code) \(refusal.message)")
       ended(endpoint, refusal.status.code, context, start)
-      return refusal.response
+      guard mayLeaveBody(request) else { return refusal.response }
+      return closing(refusal, context)
     }
+  }
+
+  // MARK: - Bodies that nobody reads
+
+  /// Whether a refused request may go on sending more than a body may have.
+  private func mayLeaveBody(_ request: Request) -> Bool {
+    let length = request.headers[.contentLength].flatMap { Int($0) } ?? 0
+    return request.headers[.transferEncoding] != nil || length > options.largestBody
+  }
+
+  /// The refusal, after which the connection ends.
+  ///
+  /// The channel would read on for as long as the client sends. A second lets the client find the
+  /// answer before the connection breaks.
+  private func closing(_ refusal: APIError, _ context: ServerContext) -> Response {
+    let channel = context.channel
+    channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+    var response = refusal.response
+    response.headers[.connection] = "close"
+    return response
   }
 
   enum Endpoint: String {

@@ -54,13 +54,13 @@ import Testing
     "w3-group-asymmetric-minmax-actorder", "w3-group-asymmetric-minmax",
     "w4-channel-asymmetric-minmax-actorder", "w4-channel-asymmetric-minmse",
     "w4-channel-symmetric-minmax-actorder-dead", "w4-group-symmetric-minmse-actorder",
-    "w4-group-symmetric-minmse",
+    "w4-group-symmetric-minmse", "w3-channel-symmetric-minmse-actorder-crossed",
   ]) func gptq(_ name: String) throws {
     let layer = try GoldenFile("layer.safetensors")
     let golden = try GoldenFile("GPTQ/\(name).safetensors")
     let parts = try Case(name)
-    var hessian = SquareMatrix(
-      size: 48, elements: try layer.floats("hessian").values.map(Double.init))
+    let isCrossed = parts.options.contains("crossed")
+    var hessian = try moments("hessian", of: isCrossed ? golden : layer)
     if parts.options.contains("dead") {
       for j in try layer.integers("dead") {
         for i in 0..<48 { (hessian[i, j], hessian[j, i]) = (0, 0) }
@@ -68,16 +68,52 @@ import Testing
     }
     var method = GPTQ()
     method.actOrder = parts.options.contains("actorder")
+    method.staticGroups = method.actOrder
+    method.asymmetric = isCrossed
     for blockSize in [7, 16, 128] {
       method.blockSize = blockSize
       let solution = try method.solve(
         LayerProblem(
-          name: "layer", weights: try layer.floats("weight"), scheme: parts.scheme, hessian: hessian
-        ))
+          name: "layer", weights: try layer.floats("weight"), scheme: parts.scheme,
+          hessian: hessian, crossMoments: isCrossed ? try moments("cross", of: golden) : nil))
       let codes = solution.weight.codeValues.map { Int($0) + parts.offset }
       #expect(codes == (try golden.integers("codes")), "block size \(blockSize)")
       expectClose(solution.weight.levels[0], try golden.floats("scales"), tolerance: 1e-5)
     }
+  }
+
+  @Test(arguments: [
+    "w3-channel-symmetric-minmse-weights-relaxed", "w3-channel-asymmetric-minmax-rtn",
+    "w4-group-symmetric-minmse-weights", "w3-channel-symmetric-minmse-weights-outliers",
+    "w3-channel-symmetric-minmse-rtn-crossed",
+  ]) func quantEase(_ name: String) throws {
+    let golden = try GoldenFile("QuantEase/\(name).safetensors")
+    let parts = try Case(name)
+    let isCrossed = parts.options.contains("crossed")
+    var method = QuantEase()
+    method.start = parts.options.contains("rtn") ? .rtn : .weights
+    method.relaxed = parts.options.contains("relaxed")
+    method.sweeps = method.relaxed ? 6 : method.start == .rtn && !isCrossed ? 4 : 3
+    method.outliers = parts.options.contains("outliers") ? 15 / 768 : 0
+    method.asymmetric = isCrossed
+    let problem = LayerProblem(
+      name: "layer", weights: try GoldenFile("layer.safetensors").floats("weight"),
+      scheme: parts.scheme, hessian: try moments("hessian", of: golden),
+      crossMoments: isCrossed ? try moments("cross", of: golden) : nil)
+    let weight = try method.solve(problem).weight
+    #expect(
+      weight.codeValues.map { Int($0) + parts.offset } == (try golden.integers("codes")))
+    expectClose(weight.levels[0], try golden.floats("scales"), tolerance: 1e-5)
+    let error = problem.rowErrors(of: weight.dequantized()).reduce(0, +)
+    expectClose([Float(error)], try golden.floats("error").values, tolerance: 1e-5)
+    if let outliers = weight.outliers {
+      #expect(outliers.positions == (try golden.integers("positions")))
+      expectClose(outliers.values, try golden.floats("outliers").values, tolerance: 1e-4)
+    }
+  }
+
+  private func moments(_ tensor: String, of file: GoldenFile) throws -> SquareMatrix {
+    SquareMatrix(size: 48, elements: try file.floats(tensor).values.map(Double.init))
   }
 
   @Test(arguments: [

@@ -4,12 +4,14 @@ import HalftonePipeline
 import HalftoneTestSupport
 import Testing
 
-/// Every method of the catalogue has a page that tells the truth about its parameters.
+/// Every step of the catalogue has a page that tells the truth about its parameters.
 @Suite struct MethodPageTests {
-  @Test(arguments: MethodContractTests.names) func listsEveryKeyWithItsDefault(_ name: String)
+  static let names = MethodCatalog.steps.map { $0.name }
+
+  @Test(arguments: MethodPageTests.names) func listsEveryKeyWithItsDefault(_ name: String)
     throws
   {
-    let type = try #require(MethodCatalog.all.first { $0.name == name })
+    let type = try #require(MethodCatalog.steps.first { $0.name == name })
     let stated = try Self.parameterRows(of: try Self.page(type))
     let defaults = try Recipe.parameters(of: type.init())
     #expect(stated.keys.sorted() == defaults.keys.sorted())
@@ -19,15 +21,15 @@ import Testing
     }
   }
 
-  @Test(arguments: MethodContractTests.names) func namesItselfAndItsSource(_ name: String) throws {
-    let type = try #require(MethodCatalog.all.first { $0.name == name })
+  @Test(arguments: MethodPageTests.names) func namesItselfAndItsSource(_ name: String) throws {
+    let type = try #require(MethodCatalog.steps.first { $0.name == name })
     let page = try Self.page(type)
     #expect(page.hasPrefix("# ") && page.contains("(`\(name)`)\n"))
     let links = type.citation.split(separator: " ").filter { $0.hasPrefix("https://") }
     for link in links { #expect(page.contains("<\(link)>")) }
   }
 
-  private static func page(_ type: any QuantizationMethod.Type) throws -> String {
+  private static func page(_ type: any RecipeStep.Type) throws -> String {
     let data = try Repository.data("Documentation/Methods/\(String(describing: type)).md")
     return try #require(String(data: data, encoding: .utf8))
   }

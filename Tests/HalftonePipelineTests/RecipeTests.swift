@@ -37,6 +37,14 @@ import Testing
     ("scheme:\n  weights: { bits: 4 }\nsteps:\n  - gtpq", 4, "did you mean 'gptq'?"),
     ("scheme:\n  weights: { bits: 4 }\nsteps: []", 3, "'steps' is empty"),
     ("scheme:\n  weights: { bits: 4 }\nsteps: [ rtn, gptq ]", 3, "one method a recipe"),
+    ("scheme:\n  weights: { bits: 4 }\nsteps:\n  - rtn\n  - gptq", 5, "'gptq' out"),
+    ("scheme:\n  weights: { bits: 4 }\nsteps:\n  - lorc\n  - rtn", 4, "put it after the method"),
+    ("scheme:\n  weights: { bits: 4 }\nsteps:\n  - rtn\n  - lorc\n  - lorc", 6, "there twice"),
+    ("scheme:\n  weights: { bits: 4 }\nsteps:\n  - rtn\n  - lorq", 5, "did you mean 'lorc'?"),
+    (
+      "scheme:\n  weights: { bits: 4 }\nsteps:\n  - rtn\n  - lorc: { rank: some }", 5,
+      "must be a whole number"
+    ),
     (
       "scheme:\n  weights: { bits: 4 }\nsteps:\n  - gptq:\n      dampening: 0.1", 5,
       "did you mean 'damping'?"

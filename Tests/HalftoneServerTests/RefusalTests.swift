@@ -120,6 +120,12 @@ import Testing
           + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
           + "\(chunk)\r\n\(body)\r\n0\r\n\r\n")
       #expect(chunked.status == 413)
+      // The rest never comes, and the connection may be kept: only the server can end the exchange.
+      let endless = try await server.client.exchange(
+        "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+          + "Content-Length: 1000000000\r\n\r\n{")
+      #expect(endless.status == 413)
+      #expect(endless.headers["connection"] == "close")
       for text in [
         "nonsense\r\n\r\n", "GET /health HTTP/1.1\r\nA: \(String(repeating: "a", count: 90_000))",
       ] {

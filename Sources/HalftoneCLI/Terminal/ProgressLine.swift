@@ -12,7 +12,7 @@ final class ProgressLine {
   private var isDrawn = false
 
   init(quiet: Bool) {
-    isShown = StandardError.isTerminal && !quiet
+    isShown = (StandardError.isTerminal || Supervision.drawsProgress) && !quiet
     let noColor = ProcessInfo.processInfo.environment["NO_COLOR"] ?? ""
     isColored = noColor.isEmpty
   }

@@ -4,7 +4,7 @@ import HalftoneTensor
 extension Checkpoint {
   public func linearWeight(_ module: String) throws -> StoredWeight {
     let stored = module + ".weight"
-    let isPacked = contains(module + ".weight_packed")
+    let isPacked = try packedName(module) != nil
     let isInteger = try !isPacked && contains(stored) && storedType(of: stored) == .int8
     guard isPacked || isInteger else { return .dense(try tensor(stored)) }
     guard let arguments = try quantizationConfig()?.group(of: module)?.weights else {
@@ -23,7 +23,7 @@ extension Checkpoint {
     return .quantized(
       try QuantizedTensor(
         shape: codes.shape, format: scheme.format, codes: codes, levels: [scales],
-        zeroPoints: zeros))
+        zeroPoints: zeros, outliers: try additions(module, codes.shape).outliers))
   }
 
   public func storedInputScheme(_ module: String) throws -> StoredInputs? {
@@ -51,7 +51,7 @@ extension Checkpoint {
   /// Reads no codes.
   public func quantizedShape(_ module: String) throws -> [Int]? {
     guard let scheme = try storedScheme(module)?.weights else { return nil }
-    if contains(module + ".weight_packed") {
+    if try packedName(module) != nil {
       return try packedLayout(module, bits: scheme.format.bits).shape
     }
     guard contains(module + ".weight") else { return nil }
@@ -74,18 +74,27 @@ extension Checkpoint {
     return tensor.float().scalar
   }
 
+  /// The tensor that holds the packed codes of `module`; nil where it has none.
+  private func packedName(_ module: String) throws -> String? {
+    let name = module + ".weight_packed"
+    if contains(name) { return name }
+    let own = "\(module).\(CompressedTensorsConfig.Method.halftone.codesName)"
+    let isOwn = try isOwnFormat && contains(own) && storedType(of: own) == .int32
+    return isOwn ? own : nil
+  }
+
   private func packedCodes(
     _ module: String, bits: Int
   ) throws -> (Tensor, PackedCodes.Layout) {
     let (shape, layout) = try packedLayout(module, bits: bits)
-    let words = try tensor(module + ".weight_packed")
+    let words = try tensor(packedName(module) ?? module + ".weight_packed")
     return (PackedCodes.unpack(words, columns: shape[1], bits: bits, layout), layout)
   }
 
   private func packedLayout(
     _ module: String, bits: Int
   ) throws -> (shape: [Int], layout: PackedCodes.Layout) {
-    let name = module + ".weight_packed"
+    let name = try packedName(module) ?? module + ".weight_packed"
     let words = try description(of: name)
     guard words.type == .int32, words.shape.count == 2 else {
       throw CheckpointError(.malformed, "\(path): \(name) is not an I32 matrix")

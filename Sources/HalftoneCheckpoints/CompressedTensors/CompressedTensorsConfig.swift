@@ -12,6 +12,20 @@ public struct CompressedTensorsConfig: Sendable {
     public let format: String?
   }
 
+  /// Who reads the checkpoint.
+  public enum Method: String, Sendable {
+    case compressedTensors = "compressed-tensors"
+    /// The same layout with tensors beside it that other tools would pass over.
+    case halftone
+
+    /// What packed codes are called.
+    ///
+    /// All codes of `.halftone` are packed and under the name of the
+    /// dense weight, whose shape they do not have, so that a tool that passes over the method stops.
+    var codesName: String { self == .halftone ? "weight" : "weight_packed" }
+  }
+
+  public let method: Method
   public let format: String
   public let groups: [Group]
   public let ignore: [String]
@@ -23,12 +37,13 @@ public struct CompressedTensorsConfig: Sendable {
     let place = "\(path)/config.json: quantization_config"
     guard let value = config["quantization_config"], !value.isNull else { return nil }
     guard value.object != nil else { throw CheckpointError(.malformed, "\(place) is no object") }
-    guard let method = value["quant_method"]?.string, method == "compressed-tensors" else {
+    guard let method = value["quant_method"]?.string.flatMap(Method.init) else {
       throw CheckpointError(
         .malformed,
         "\(place): quant_method \(value["quant_method"]?.serialized(indent: nil) ?? "is missing")"
           + " is not read; use a compressed-tensors or an unquantized checkpoint")
     }
+    self.method = method
     format = value["format"]?.string ?? "dense"
     ignore = try Self.matchers(value["ignore"], "\(place): ignore")
     var groups: [Group] = []

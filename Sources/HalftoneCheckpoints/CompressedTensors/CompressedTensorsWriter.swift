@@ -30,6 +30,10 @@ public final class CompressedTensorsWriter {
     ///
     /// The library itself stores a byte a weight then (`int-quantized`), but reads both.
     public var packsWithInputs = false
+    /// Who is to read it; see ``CompressedTensorsConfig/Method/codesName``.
+    public var method = CompressedTensorsConfig.Method.compressedTensors
+    /// Keys of `config.json` that change.
+    public var configuration: [String: JSONValue] = [:]
     /// Whether a model's directory at the output is replaced.
     public var overwrites = false
 
@@ -43,17 +47,20 @@ public final class CompressedTensorsWriter {
   private let carried: [String]
   private var unwritten: Set<String>
   private var replaced: Set<String> = []
+  private var added: Set<String>
+  private let options: Options
   private let configuration: JSONValue
 
   /// Creates the files of the directory to be at `path`.
   ///
-  /// The layers of `modules`, in any order, come from `template`, which gives everything else.
+  /// The layers of `modules`, in any order, come from `template`, which gives everything else but
+  /// the tensors of `additions`, which take the place of those of their names.
   ///
   /// - Throws: `CheckpointError.Code.cannotCreate` naming `path` and the remedy; `.missing` for a
   ///   layer the template does not have; `SchemeError` for a scheme that does not fit a layer.
   public init(
     output path: String, template: any WeightStore, modules: [Module],
-    options: Options = Options()
+    additions: [TensorDescription] = [], options: Options = Options()
   ) throws {
     self.template = template
     guard template.config["quantization_config"].map(\.isNull) ?? true else {
@@ -62,11 +69,12 @@ public final class CompressedTensorsWriter {
     }
     let layouts = try modules.map { module in
       let isPacked =
-        module.inputs == nil || options.packsWithInputs && module.weights.format.bits < 8
+        module.inputs == nil || options.method == .halftone
+        || options.packsWithInputs && module.weights.format.bits < 8
       return try ModuleLayout(
         module: module.name, weights: module.weights, inputs: module.inputs,
         shape: template.shape(of: module.name + ".weight"), isPacked: isPacked,
-        scaleType: options.scaleType)
+        scaleType: options.scaleType, codesName: options.method.codesName)
     }
     self.layouts = Dictionary(layouts.map { ($0.module, $0) }) { first, _ in first }
     guard self.layouts.count == layouts.count else {
@@ -74,10 +82,13 @@ public final class CompressedTensorsWriter {
     }
     unwritten = Set(self.layouts.keys)
     let weights = Set(layouts.map { $0.module + ".weight" })
-    carried = template.names.filter { !weights.contains($0) }
+    let added = Set(additions.map(\.name))
+    self.added = added
+    self.options = options
+    carried = template.names.filter { !weights.contains($0) && !added.contains($0) }
     let tensors =
-      try layouts.flatMap(\.tensors) + carried.map { try template.description(of: $0) }
-    configuration = quantizationConfig(layouts, tensors: tensors)
+      try layouts.flatMap(\.tensors) + additions + carried.map { try template.description(of: $0) }
+    configuration = quantizationConfig(layouts, tensors: tensors, for: options.method)
     directory = try OutputDirectory(
       path: path, overwrites: options.overwrites, keeping: template.path)
     output = try ShardedOutput(
@@ -92,9 +103,23 @@ public final class CompressedTensorsWriter {
     guard let layout = layouts[module] else {
       preconditionFailure("\(module) was not announced to the writer")
     }
+    guard weight.outliers?.positions.isEmpty ?? true || options.method == .halftone else {
+      throw CheckpointError(
+        .malformed,
+        "\(module) cannot be written as compressed-tensors: the format has no place for outliers kept "
+          + "at full precision")
+    }
     try layout.encode(weight, inputs: inputs) { try output.write($0, $1) }
     unwritten.remove(module)
     template.evict(module + ".weight")
+  }
+
+  /// Writes the tensor `name` of the additions, of the type and shape that were announced.
+  public func add(_ name: String, _ tensor: Tensor) throws {
+    guard let description = output.tensors[name], added.contains(name),
+      description.shape == tensor.shape, description.type == StoredType(tensor.elementType)
+    else { preconditionFailure("\(name) was not announced to the writer in this form") }
+    try tensor.withBytes { try output.write(name, $0) }
   }
 
   /// Writes `tensor` in place of the template's tensor `name`, in the type it had there.
@@ -127,6 +152,9 @@ public final class CompressedTensorsWriter {
     try output.finish()
     for file in template.sideFiles { try directory.copy(file) }
     var config = template.config
+    for (key, value) in options.configuration.sorted(by: { $0.key < $1.key }) {
+      config[key] = value
+    }
     config["quantization_config"] = configuration
     try directory.write("config.json", Array((config.serialized() + "\n").utf8))
     return directory.staging

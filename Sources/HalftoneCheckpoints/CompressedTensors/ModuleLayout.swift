@@ -10,11 +10,13 @@ struct ModuleLayout {
   let shape: [Int]
   let isPacked: Bool
   let scaleType: ElementType
+  /// What packed codes are called.
+  let codesName: String
   private let table: [Int]
 
   init(
     module: String, weights: WeightScheme, inputs: InputScheme?, shape: [Int], isPacked: Bool,
-    scaleType: ElementType
+    scaleType: ElementType, codesName: String
   ) throws(SchemeError) {
     guard shape.count == 2 else {
       throw SchemeError("\(module): a weight of shape \(shape) is not a matrix")
@@ -32,6 +34,7 @@ struct ModuleLayout {
     self.shape = shape
     self.isPacked = isPacked
     self.scaleType = scaleType
+    self.codesName = codesName
   }
 
   var format: String { isPacked ? "pack-quantized" : "int-quantized" }
@@ -49,7 +52,7 @@ struct ModuleLayout {
       result.append(TensorDescription(name: "\(module).\(suffix)", type: type, shape: shape))
     }
     if isPacked {
-      add("weight_packed", .int32, [shape[0], PackedCodes.denseWords(shape[1], bits: bits)])
+      add(codesName, .int32, [shape[0], PackedCodes.denseWords(shape[1], bits: bits)])
       add("weight_shape", .int64, [2])
     } else {
       add("weight", .int8, shape)
@@ -80,7 +83,7 @@ struct ModuleLayout {
       try tensor.withBytes { try write("\(module).\(suffix)", $0) }
     }
     if isPacked {
-      try put("weight_packed", PackedCodes.pack(weight.codes, bits: bits))
+      try put(codesName, PackedCodes.pack(weight.codes, bits: bits))
       try shape.map { Int64($0) }.withUnsafeBytes { try write("\(module).weight_shape", $0) }
     } else {
       try put("weight", weight.codes)
@@ -109,9 +112,6 @@ struct ModuleLayout {
   }
 
   private func check(_ weight: QuantizedTensor) throws(CheckpointError) {
-    guard weight.outliers == nil else {
-      throw mismatch("the format has no place for outliers kept at full precision")
-    }
     guard weight.levels.count == 1 else { throw mismatch("the format has one level of scales") }
     guard weight.shape == shape, weight.levels[0].shape == table,
       weight.format.values == weights.format.values

@@ -1,7 +1,10 @@
 import HalftoneSchemes
 
 /// The `quantization_config` of layers stored so, among all the `tensors` of a checkpoint.
-func quantizationConfig(_ layouts: [ModuleLayout], tensors: [TensorDescription]) -> JSONValue {
+func quantizationConfig(
+  _ layouts: [ModuleLayout], tensors: [TensorDescription],
+  for method: CompressedTensorsConfig.Method
+) -> JSONValue {
   let groups = groups(layouts)
   let untouched = untouchedLayers(layouts, tensors)
   var configGroups = JSONObject()
@@ -20,7 +23,7 @@ func quantizationConfig(_ layouts: [ModuleLayout], tensors: [TensorDescription])
     "ignore": .array(untouched.map { .string($0) }),
     "kv_cache_scheme": .null,
     "moe_sparsity_config": .null,
-    "quant_method": "compressed-tensors",
+    "quant_method": .string(method.rawValue),
     "quantization_status": "compressed",
     "sparsity_config": [:],
     "transform_config": [:],

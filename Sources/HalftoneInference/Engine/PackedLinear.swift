@@ -20,9 +20,11 @@ package final class PackedLinear: Sendable {
   private static let inputGroup = 256
 
   package convenience init(_ linear: Linear, inputs: EngineOptions.Inputs) {
+    // Factors are small beside the codes, but not free: two more products a layer and token.
+    let weight: LinearWeight =
+      linear.lowRank == nil ? linear.weight : .dense(linear.effectiveWeight())
     self.init(
-      linear.weight, bias: linear.bias, quantizer: linear.inputs.map(InputGrid.init),
-      inputs: inputs)
+      weight, bias: linear.bias, quantizer: linear.inputs.map(InputGrid.init), inputs: inputs)
   }
 
   init(

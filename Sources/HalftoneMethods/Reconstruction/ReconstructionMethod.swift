@@ -49,7 +49,8 @@ extension ReconstructionMethod {
     if lastBlock == .logits, let network = problem.network,
       problem.index == network.model.blockCount - 1
     {
-      reconstruction.objective = LogitDivergence(tail: try NetworkTail(network, after: problem.index))
+      reconstruction.objective = LogitDivergence(
+        tail: try NetworkTail(network, after: problem.index))
     }
     return reconstruction
   }

@@ -36,10 +36,11 @@ struct TrainedNetwork {
     var changed: [Int: any TransformerBlock] = [:]
     var stream = problem.original
     for index in 0..<count {
+      let stored = try model.storedBlock(start + index)
       let block = try network.prepared(start + index, stream).densified()
-      if try !Self.same(block, model.storedBlock(start + index)) { changed[index] = block }
+      if !Self.same(block, stored) { changed[index] = block }
       try visit(index, block)
-      stream = Self.run(block, stream, problem)
+      stream = Self.run(stored.densified(), stream, problem)
     }
     let kept = changed
     original = { try kept[$0] ?? model.storedBlock(start + $0).densified() }
@@ -47,7 +48,7 @@ struct TrainedNetwork {
     objective = Self.divergence(try model.head(), width: model.vocabularySize)
   }
 
-  /// Block `index` with its original weights as floats.
+  /// Block `index` with its weights before rounding, as floats.
   ///
   /// It is read anew, so that the floats live no longer than they are needed; blocks that the recipe's
   /// transforms changed are kept.

@@ -17,6 +17,12 @@ import HalftoneTensor
 /// | E                  | `errors`   | [rows, block]                 |
 /// | B                  | `blockSize`|                               |
 ///
+/// `asymmetric` has the idea of Li et al. *GPTAQ*, ICML 2025, <https://arxiv.org/abs/2504.02692>: the
+/// layer is to reproduce W·X₀ of the original network from the quantized network's X. The whole
+/// least-squares solution is taken before the first column is rounded, where GPTAQ takes each column's
+/// share as it comes: with C = 2·X₀·Xᵀ,
+/// W̃ = W + W·(C − H)·(H + λI)⁻¹ has the least ‖W·X₀ − W̃·X‖² + λ‖W̃ − W‖²; then W̃ is rounded.
+///
 /// Where this differs from the authors' code: the grid comes from the scheme's range rule (min-MSE
 /// unless asked otherwise); columns in order of activation use groups fixed beforehand, so that files
 /// need no index; a Hessian that cannot be factored gets ten times the damping, up to three times,
@@ -31,8 +37,14 @@ public struct GPTQ: LayerSolver, Equatable {
 
   /// The term added to the Hessian's diagonal, relative to its mean.
   public var damping: Float = 0.01
+  /// Whether ``dampingFactors`` times `damping` are tried and that of the least error is kept.
+  public var dampingSearch = false
   /// Whether columns are taken by falling diagonal of the Hessian.
   public var actOrder = true
+  /// Whether the grids of groups come from the original weights, not from those updated so far.
+  public var staticGroups = true
+  /// Whether the targets are the outputs of the original network.
+  public var asymmetric = false
   /// Whether layers see the earlier layers of their block quantized.
   public var trueSequential = true
   /// Columns rounded before the columns to their right are updated; the result does not depend on it
@@ -41,58 +53,76 @@ public struct GPTQ: LayerSolver, Equatable {
 
   enum CodingKeys: String, CodingKey {
     case damping
+    case dampingSearch = "damping-search"
     case actOrder = "act-order"
+    case staticGroups = "static-groups"
+    case asymmetric
     case trueSequential = "true-sequential"
     case blockSize = "block-size"
   }
 
+  /// What a search tries, as multiples of `damping`; ascending.
+  public static let dampingFactors: [Float] = [0.01, 0.1, 0.3, 1, 3, 10]
+
   public init() {}
 
   public var isSequential: Bool { trueSequential }
+  public var needsOriginalInputs: Bool { asymmetric }
 
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     guard damping >= 0, damping.isFinite else {
       throw SchemeError("gptq: damping is \(damping); use a number from 0, such as 0.01")
     }
+    guard !dampingSearch || damping > 0 else {
+      throw SchemeError("gptq: damping-search tries multiples of damping, which is 0; use 0.01")
+    }
     guard blockSize > 0 else {
       throw SchemeError("gptq: block-size is \(blockSize); use a positive number, such as 128")
+    }
+    if case .group = scheme.weights?.granularity, actOrder, !staticGroups {
+      throw SchemeError(
+        "gptq: act-order without static-groups needs an index of columns, which files do not have; "
+          + "use static-groups: true, or act-order: false")
     }
   }
 
   public func solve(_ problem: LayerProblem) throws -> LayerSolution {
-    var hessian = problem.hessian
+    try problem.checkFinite(Self.name)
     var warnings: [String] = []
-    let dead = (0..<hessian.size).filter { hessian[$0, $0] == 0 }
-    for j in dead { hessian[j, j] = 1 }
+    let dead = problem.deadColumns
     if !dead.isEmpty {
       warnings.append("\(dead.count) input channels are always zero; their weights became 0")
     }
-    let order = columnOrder(hessian)
-    let upper = try factor(hessian.permuted(order), &warnings)
-    let weights = dead.isEmpty ? problem.weights : problem.weights.zeroing(columns: dead)
-    var run = GPTQRun(
-      weights: weights, scheme: problem.scheme, order: order, upper: upper,
-      regroups: !actOrder, grids: try problem.scheme.grids(for: problem.weights))
-    run.solve(blockSize: blockSize)
-    return LayerSolution(weight: try run.quantized(), warnings: warnings)
-  }
-
-  /// Falling diagonal, ties by position; or the columns as they are.
-  private func columnOrder(_ hessian: SquareMatrix) -> [Int] {
-    let columns = Array(0..<hessian.size)
-    guard actOrder else { return columns }
-    return columns.sorted {
-      let (a, b) = (hessian[$0, $0], hessian[$1, $1])
-      return a != b ? a > b : $0 < $1
+    let layer = GPTQLayer(
+      problem, dead: dead, grids: try problem.scheme.grids(for: problem.weights))
+    guard dampingSearch else {
+      let weight = try solve(layer, damping, &warnings)
+      return LayerSolution(weight: weight, warnings: warnings)
     }
+    var best: (weight: QuantizedTensor, error: Double)?
+    for factor in Self.dampingFactors {
+      let isLast = factor == Self.dampingFactors.last
+      // Too little damping to factor is a part of the search, but for the last one.
+      let candidate =
+        isLast && best == nil
+        ? try solve(layer, damping * factor, &warnings) : try? attempt(layer, damping * factor)
+      guard let candidate else { continue }
+      let error = problem.rowErrors(of: candidate.dequantized()).reduce(0, +)
+      if best.map({ error < $0.error }) ?? true { best = (candidate, error) }
+    }
+    guard let best else { throw MethodError("gptq: no damping gave a solution") }
+    return LayerSolution(weight: best.weight, warnings: warnings)
   }
 
-  private func factor(_ hessian: SquareMatrix, _ warnings: inout [String]) throws -> SquareMatrix {
-    var relative = Double(damping)
+  /// One damping, raised if the Hessian cannot be factored with it.
+  private func solve(
+    _ layer: GPTQLayer, _ damping: Float, _ warnings: inout [String]
+  ) throws -> QuantizedTensor {
+    var relative = damping
     for _ in 0..<4 {
       do {
-        return try hessian.addingToDiagonal(relative * hessian.diagonalMean).upperFactorOfInverse()
-      } catch {
+        return try attempt(layer, relative)
+      } catch let error as FactorizationError {
         relative = max(relative * 10, 1e-4)
         warnings.append("\(error); damping raised to \(relative)")
       }
@@ -101,139 +131,52 @@ public struct GPTQ: LayerSolver, Equatable {
       "gptq: the Hessian cannot be factored even with damping \(relative); "
         + "the activations may be degenerate: use more calibration text, or rtn for this layer")
   }
-}
 
-/// What does not change while a layer is solved; columns stand in the order in which they are rounded.
-private struct GPTQLayout {
-  let rows: Int
-  let columns: Int
-  let groups: Int
-  let tableRows: Int
-  let scheme: WeightScheme
-  let order: [Int]
-  let upper: [Float]
-  /// Whether a group's grid is found from the updated weights when its first column is reached.
-  let regroups: Bool
-
-  /// Columns that share a grid.
-  var width: Int { columns / groups }
-}
-
-/// The state of one layer while it is solved.
-private struct GPTQRun {
-  private let layout: GPTQLayout
-  private var w: [Float]
-  private var codes: [Int8]
-  private var scales: [Float]
-  private var zeros: [Float]
-
-  init(
-    weights: Tensor, scheme: WeightScheme, order: [Int], upper: SquareMatrix, regroups: Bool,
-    grids: GridTable
-  ) {
-    let (rows, n) = (weights.rows, weights.columns)
-    layout = GPTQLayout(
-      rows: rows, columns: n, groups: grids.groups, tableRows: grids.scales.shape[0],
-      scheme: scheme, order: order, upper: upper.elements.map(Float.init),
-      regroups: regroups && grids.groups > 1)
-    (scales, zeros) = (grids.scales.values, grids.zeros.values)
-    codes = [Int8](repeating: 0, count: rows * n)
-    w = [Float](repeating: 0, count: rows * n)
-    let source = weights.values
-    for i in 0..<rows { for j in 0..<n { w[i * n + j] = source[i * n + order[j]] } }
+  private func attempt(_ layer: GPTQLayer, _ damping: Float) throws -> QuantizedTensor {
+    let damped = layer.hessian.addingToDiagonal(Double(damping) * layer.hessian.diagonalMean)
+    let order = columnOrder(layer.hessian)
+    let upper = try damped.permuted(order).upperFactorOfInverse()
+    var run = GPTQRun(
+      weights: try layer.weights(damped), scheme: layer.problem.scheme, order: order, upper: upper,
+      regroups: !staticGroups, grids: layer.grids)
+    run.solve(blockSize: blockSize)
+    return try run.quantized()
   }
 
-  mutating func solve(blockSize: Int) {
-    let width = layout.width
-    // Blocks end where groups do, so that a group's grid sees every earlier column's error.
-    let block = layout.regroups ? max(1, blockSize / width) * width : blockSize
-    for start in stride(from: 0, to: layout.columns, by: block) {
-      solve(start..<min(start + block, layout.columns))
-    }
-  }
-
-  private mutating func solve(_ block: Range<Int>) {
-    let layout = layout
-    var errors = [Float](repeating: 0, count: layout.rows * block.count)
-    w.withUnsafeMutableBufferPointer { w in
-      codes.withUnsafeMutableBufferPointer { codes in
-        scales.withUnsafeMutableBufferPointer { scales in
-          zeros.withUnsafeMutableBufferPointer { zeros in
-            errors.withUnsafeMutableBufferPointer { errors in
-              let row = GPTQRow(
-                layout: layout, block: block, w: w, codes: codes, scales: scales, zeros: zeros,
-                errors: errors)
-              parallelRanges(layout.rows, grain: 8) { for i in $0 { row.solve(i) } }
-            }
-          }
-        }
-      }
-    }
-    guard block.upperBound < layout.columns else { return }
-    w.withUnsafeMutableBufferPointer { w in  // W −= E·U for the columns to the right
-      MatrixProduct.accumulate(
-        -1, errors, rows: layout.rows, layout.upper, rowStride: layout.columns, in: block,
-        columns: block.upperBound..<layout.columns, into: w)
-    }
-  }
-
-  func quantized() throws -> QuantizedTensor {
-    let (rows, columns) = (layout.rows, layout.columns)
-    let stored = Tensor(shape: [rows, columns], elementType: .int8) { bytes in
-      let out = bytes.bindMemory(to: Int8.self)
-      for i in 0..<rows {
-        for j in 0..<columns { out[i * columns + layout.order[j]] = codes[i * columns + j] }
-      }
-    }
-    let table = [layout.tableRows, layout.groups]
-    return try QuantizedTensor(
-      shape: [rows, columns], format: layout.scheme.format, codes: stored,
-      levels: [Tensor(scales, shape: table)],
-      zeroPoints: zeros.contains { $0 != 0 } ? Tensor(zeros, shape: table) : nil)
+  /// Falling diagonal, ties by position; or the columns as they are.
+  private func columnOrder(_ hessian: SquareMatrix) -> [Int] {
+    let columns = Array(0..<hessian.size)
+    guard actOrder else { return columns }
+    let diagonal = columns.map { hessian[$0, $0] }
+    return columns.sorted { diagonal[$0] != diagonal[$1] ? diagonal[$0] > diagonal[$1] : $0 < $1 }
   }
 }
 
-/// One row of a block: rows do not touch each other.
-private struct GPTQRow {
-  let layout: GPTQLayout
-  let block: Range<Int>
-  let w: UnsafeMutableBufferPointer<Float>
-  let codes: UnsafeMutableBufferPointer<Int8>
-  let scales: UnsafeMutableBufferPointer<Float>
-  let zeros: UnsafeMutableBufferPointer<Float>
-  let errors: UnsafeMutableBufferPointer<Float>
+/// What one layer's attempts share.
+private struct GPTQLayer {
+  let problem: LayerProblem
+  let dead: [Int]
+  /// With 1 on the diagonal where an input channel is always zero.
+  let hessian: SquareMatrix
+  let grids: GridTable
+  /// W·(C − H) with cross moments.
+  private let asymmetry: [Double]?
 
-  func solve(_ i: Int) {
-    let n = layout.columns
-    layout.upper.withUnsafeBufferPointer { upper in
-      for j in block {
-        let grid = grid(i, j)
-        let x = w[i * n + j]
-        let rounded = (x / grid.scale).rounded(.toNearestOrEven) + grid.zero
-        let code = min(max(rounded, grid.low), grid.high)
-        codes[i * n + j] = Int8(code)
-        let error = (x - (code - grid.zero) * grid.scale) / upper[j * n + j]
-        errors[i * block.count + j - block.lowerBound] = error
-        let (from, to) = (j + 1, block.upperBound)
-        Kernels.axpy(
-          -error, UnsafeBufferPointer(rebasing: upper[j * n + from..<j * n + to]),
-          UnsafeMutableBufferPointer(rebasing: w[i * n + from..<i * n + to]))
-      }
-    }
+  init(_ problem: LayerProblem, dead: [Int], grids: GridTable) {
+    var hessian = problem.hessian
+    for j in dead { hessian[j, j] = 1 }
+    (self.problem, self.dead, self.hessian, self.grids) = (problem, dead, hessian, grids)
+    asymmetry = problem.asymmetry
   }
 
-  private func grid(_ i: Int, _ j: Int) -> UniformGrid {
-    let (scheme, width) = (layout.scheme, layout.width)
-    let cell = (layout.tableRows == 1 ? 0 : i) * layout.groups + layout.order[j] / width
-    if layout.regroups, j % width == 0 {
-      let start = i * layout.columns + j
-      let values = UnsafeBufferPointer(rebasing: w[start..<start + width])
-      let fresh = scheme.range.search.grid(
-        for: [values], bits: scheme.format.bits, symmetric: scheme.symmetric)
-      (scales[cell], zeros[cell]) = (fresh.scale, fresh.zero)
+  /// What is rounded: W, or W̃ where there are cross moments; 0 in dead columns.
+  func weights(_ damped: SquareMatrix) throws -> Tensor {
+    var weights = problem.weights
+    if let asymmetry {
+      let shift = try damped.positiveDefiniteInverse().applied(to: asymmetry)
+      weights = Tensor(
+        zip(weights.values, shift).map { Float(Double($0) + $1) }, shape: weights.shape)
     }
-    return UniformGrid(
-      scale: scales[cell], zero: zeros[cell], low: Float(scheme.format.low),
-      high: Float(scheme.format.high))
+    return dead.isEmpty ? weights : weights.zeroing(columns: dead)
   }
 }

@@ -46,6 +46,12 @@ public struct GGUFExport {
     try metadata.add(
       try opened.ggufVocabulary(), template: opened.chatTemplate, at: opened.path)
     self.metadata = metadata
+    if (opened.store as? Checkpoint)?.isOwnFormat ?? false {
+      throw PipelineError(
+        .badInput,
+        "its layers hold low-rank factors, outliers or biases that no GGUF file has a place for; "
+          + "begin with the original model", at: opened.path)
+    }
     var plan = GGUFTensorPlan(opened, configuration, mix)
     for (module, scheme) in layers { plan.announce(module, scheme) }
     entries = try plan.entries()
@@ -66,9 +72,10 @@ public struct GGUFExport {
     try write(to: path, extra: [], weight: { _ in nil })
   }
 
-  /// `weight` gives the new weight of a module, or nil for the model's own.
+  /// `weight` gives the new weight of a module, or nil for the model's own; `parameters` are other
+  /// tensors that changed, by name.
   func write(
-    to path: String, extra: [(key: String, value: String)],
+    to path: String, extra: [(key: String, value: String)], parameters: [String: Tensor] = [:],
     weight: (String) throws -> QuantizedTensor?
   ) throws {
     var metadata = metadata
@@ -84,7 +91,12 @@ public struct GGUFExport {
     let writer = try GGUFWriter(path: path, metadata: metadata.metadata, tensors: tensors)
     for entry in entries {
       let module = String(entry.name.dropLast(".weight".count))
-      try writeTensor(entry, to: writer, weight: try weight(module))
+      if let changed = parameters[entry.name] {
+        try encoded(changed, entry, rowOrder(entry))
+          .withBytes { try writer.write(entry.stored, $0) }
+      } else {
+        try writeTensor(entry, to: writer, weight: try weight(module))
+      }
       opened.store.evict(entry.name)
     }
     if let divisors = metadata.divisors {

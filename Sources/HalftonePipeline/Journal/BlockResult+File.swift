@@ -1,6 +1,7 @@
 import Foundation
 import HalftoneCheckpoints
 import HalftoneLayers
+import HalftoneMethods
 import HalftoneReport
 import HalftoneSchemes
 import HalftoneTensor
@@ -22,6 +23,8 @@ extension BlockResult {
   private struct Notes: Codable {
     var block: BlockRecord
     var layers: [Note]
+    /// Names of the changed parameters; nil for none.
+    var parameters: [String]?
   }
 
   func write(to path: String, durably: Bool = true) throws {
@@ -33,6 +36,7 @@ extension BlockResult {
       tensors.append((name + ".codes", layer.weight.codes))
       tensors.append((name + ".scales", layer.weight.levels[0]))
       if let zeros = layer.weight.zeroPoints { tensors.append((name + ".zeros", zeros)) }
+      tensors += try layer.additions.tensors().map { (name + "." + $0.suffix, $0.tensor) }
       switch layer.inputs {
       case nil: break
       case .perToken(let bits, let symmetric):
@@ -42,6 +46,10 @@ extension BlockResult {
         tensors.append((name + ".step", step.detached))
       }
       notes.layers.append(note)
+    }
+    for (name, tensor) in parameters.sorted(by: { $0.key < $1.key }) {
+      notes.parameters = (notes.parameters ?? []) + [name]
+      tensors.append(("parameter " + name, tensor))
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
@@ -69,15 +77,22 @@ extension BlockResult {
       }
       return restored
     }
+    for name in notes.parameters ?? [] {
+      parameters[name] = try file.tensor("parameter " + name).copied()
+    }
   }
 
   private static func layer(_ note: Note, _ file: SafetensorsFile) throws -> Layer {
     let name = note.record.name
     func tensor(_ suffix: String) throws -> Tensor { try file.tensor(name + suffix).copied() }
+    func optional(_ suffix: String) throws -> Tensor? {
+      file.contains(name + suffix) ? try tensor(suffix) : nil
+    }
+    let shape = try file.description(of: name + ".codes").shape
+    let additions = try LayerAdditions(rows: shape[0], columns: shape[1]) { try optional("." + $0) }
     let weight = try QuantizedTensor(
-      shape: file.description(of: name + ".codes").shape, format: IntegerFormat(bits: note.bits),
-      codes: tensor(".codes"), levels: [tensor(".scales")],
-      zeroPoints: file.contains(name + ".zeros") ? tensor(".zeros") : nil)
+      shape: shape, format: IntegerFormat(bits: note.bits), codes: tensor(".codes"),
+      levels: [tensor(".scales")], zeroPoints: optional(".zeros"), outliers: additions.outliers)
     let inputs: InputQuantizer? =
       switch note.inputs {
       case nil: nil
@@ -86,7 +101,10 @@ extension BlockResult {
         .fixed(
           step: try tensor(".step"), zero: zero, low: low, high: high, gradientScale: 1)
       }
-    return Layer(weight: weight, inputs: inputs, record: note.record)
+    return Layer(
+      LayerSolution(
+        weight: weight, inputs: inputs, bias: additions.bias, lowRank: additions.lowRank),
+      record: note.record)
   }
 }
 

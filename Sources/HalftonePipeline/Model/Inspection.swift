@@ -87,13 +87,25 @@ public struct Inspection: Encodable, Sendable {
         let shape = try checkpoint.quantizedShape(module)
       else { return nil }
       let prefix = module + "."
+      let additions = try additions(of: module, store)
       let bytes = try store.names.filter { $0.hasPrefix(prefix) }
         .reduce(0) { try $0 + store.description(of: $1).byteCount }
       let count = shape.reduce(1, *)
       return Layer(
-        name: module, shape: shape, scheme: describe(scheme), bytes: bytes,
+        name: module, shape: shape, scheme: describe(scheme) + additions, bytes: bytes,
         bitsPerWeight: Double(bytes * 8) / Double(max(1, count)))
     }
+  }
+
+  /// ", low rank 8, 120 outliers".
+  private static func additions(of module: String, _ store: any WeightStore) throws -> String {
+    func length(_ suffix: String) throws -> Int? {
+      let name = "\(module).\(suffix)"
+      return store.contains(name) ? try store.shape(of: name).first : nil
+    }
+    let rank = try length("low_rank_right").map { ", low rank \($0)" } ?? ""
+    let outliers = try length("outlier_positions").map { ", \($0) outliers" } ?? ""
+    return rank + outliers
   }
 
   /// Without the range rule, which no checkpoint stores.

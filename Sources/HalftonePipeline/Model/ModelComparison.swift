@@ -56,9 +56,9 @@ public struct ModelComparison: Encodable, Sendable {
         guard x.name == y.name, x.weight.shape == y.weight.shape else {
           throw PipelineError(.badInput, "\(y.name) does not fit \(x.name) of \(first)", at: second)
         }
-        let weight = x.weight.dense()
+        let weight = x.effectiveWeight()
         let reference = LayerErrors.sumOfSquares(weight)
-        let difference = LayerErrors.sumOfSquares(weight - y.weight.dense())
+        let difference = LayerErrors.sumOfSquares(weight - y.effectiveWeight())
         layers.append(
           Layer(
             name: x.name,

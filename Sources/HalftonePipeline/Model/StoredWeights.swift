@@ -10,7 +10,9 @@ struct StoredWeights: WeightSource {
   var names: [String] { store.names }
 
   func shape(of name: String) -> [Int]? {
-    if store.contains(name) { return try? store.shape(of: name) }
+    if store.contains(name), (try? store.storedType(of: name)) != .int32 {
+      return try? store.shape(of: name)
+    }
     guard name.hasSuffix(".weight"), let checkpoint = store as? Checkpoint else { return nil }
     return try? checkpoint.quantizedShape(String(name.dropLast(".weight".count)))
   }
@@ -30,6 +32,8 @@ struct StoredWeights: WeightSource {
       return .quantized(tensor)
     }
   }
+
+  func lowRank(_ module: String) throws -> LowRankFactors? { try store.lowRank(module) }
 
   func inputQuantizer(_ module: String) throws -> InputQuantizer? {
     switch try store.storedInputScheme(module) {

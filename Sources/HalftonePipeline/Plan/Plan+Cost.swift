@@ -24,7 +24,7 @@ extension Plan {
   private var training: (iterations: Int, batch: Int) {
     var result = (iterations: 0, batch: 0)
     for step in recipe.steps {
-      guard let fields = try? RecipeValue.fields(of: step.method) else { continue }
+      guard let fields = try? RecipeValue.fields(of: step.part) else { continue }
       if case .int(let iterations) = fields["iterations"] { result.iterations += iterations }
       if case .int(let batch) = fields["batch"] { result.batch = max(result.batch, batch) }
     }
@@ -32,7 +32,11 @@ extension Plan {
   }
 
   /// Whether a method trains all blocks at once.
-  private var trainsNetwork: Bool { recipe.steps.contains { $0.method.blocksAtOnce == nil } }
+  private var trainsNetwork: Bool {
+    recipe.steps.contains { step in
+      (step.part as? any QuantizationMethod).map { $0.blocksAtOnce == nil } ?? false
+    }
+  }
 
   /// What is held for the whole network where it is trained at once.
   ///

@@ -17,6 +17,8 @@ public struct Plan: Sendable {
     /// nil where the layer stays as it is.
     public var scheme: LayerScheme?
     public var bytesAfter: Int
+    /// Of those, what the steps add to the codes, scales and zero points.
+    public var extraBytes = 0
 
     public var count: Int { module.rows * module.columns }
   }
@@ -38,7 +40,7 @@ public struct Plan: Sendable {
     warnings += unmatched.map(\.description)
     layers = try model.modules.map { try recipe.plan($0) }
     needsCalibration =
-      recipe.steps.contains { type(of: $0.method).needsCalibration }
+      recipe.steps.contains { $0.part.learnsFromText }
       || layers.contains { $0.scheme?.inputs?.dynamic == false }
     guard layers.contains(where: { $0.scheme != nil }) else {
       throw RecipeError(
@@ -66,10 +68,15 @@ public struct Plan: Sendable {
     layers.reduce(model.byteCount) { $0 - $1.module.byteCount + $1.bytesAfter }
   }
 
-  /// Of the layers that are quantized, with their scales and zero points.
+  /// Of the layers that are quantized, with their scales, zero points and what the steps add.
   public var bitsPerWeight: Double {
+    bitsPerWeight(extraBytes: layers.reduce(0) { $0 + $1.extraBytes })
+  }
+
+  /// The same where the steps added so many bytes in all.
+  func bitsPerWeight(extraBytes: Int) -> Double {
     let quantized = layers.filter { $0.scheme?.weights != nil }
-    let bytes = quantized.reduce(0) { $0 + $1.bytesAfter }
+    let bytes = quantized.reduce(extraBytes) { $0 + $1.bytesAfter - $1.extraBytes }
     return Double(bytes * 8) / Double(max(1, quantized.reduce(0) { $0 + $1.count }))
   }
 
@@ -132,7 +139,10 @@ extension Recipe {
       return layer
     }
     layer.scheme = scheme
-    layer.bytesAfter = try packedByteCount(scheme, module, fields)
+    layer.extraBytes = steps.reduce(0) {
+      $0 + $1.part.extraBytes(scheme, rows: module.rows, columns: module.columns)
+    }
+    layer.bytesAfter = try packedByteCount(scheme, module, fields) + layer.extraBytes
     return layer
   }
 
@@ -150,7 +160,7 @@ extension Recipe {
     }
     for step in steps {
       do {
-        try step.method.validate(scheme, rows: module.rows, columns: module.columns)
+        try step.part.validate(scheme, rows: module.rows, columns: module.columns)
       } catch {
         throw RecipeError(file: source, line: step.line, "\(module.name): \(error)")
       }

@@ -15,7 +15,7 @@ extension Recipe {
     }
     lines.append("steps:")
     for step in steps {
-      lines.append("  - \(step.name): \(Self.parameters(step.method))")
+      lines.append("  - \(step.name): \(Self.parameters(step.part))")
     }
     lines.append(
       "calibration: { samples: \(calibration.samples), length: \(calibration.length) }")
@@ -42,13 +42,13 @@ extension Recipe {
     return result + "\""
   }
 
-  /// The parameters of a method as a recipe would state them.
-  public static func parameters(of method: any QuantizationMethod) throws -> [String: String] {
-    try RecipeValue.fields(of: method).mapValues(\.canonicalText)
+  /// The parameters of a step as a recipe would state them.
+  public static func parameters(of step: any RecipeStep) throws -> [String: String] {
+    try RecipeValue.fields(of: step).mapValues(\.canonicalText)
   }
 
-  private static func parameters(_ method: any QuantizationMethod) -> String {
-    RecipeValue.object((try? RecipeValue.fields(of: method)) ?? [:]).canonicalText
+  private static func parameters(_ step: any RecipeStep) -> String {
+    RecipeValue.object((try? RecipeValue.fields(of: step)) ?? [:]).canonicalText
   }
 }
 

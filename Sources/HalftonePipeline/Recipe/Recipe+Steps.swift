@@ -2,60 +2,88 @@ import Foundation
 import HalftoneMethods
 
 extension RecipeNode {
-  /// The methods named by a list of bare names and single-key maps.
+  /// The parts named by a list of bare names and single-key maps: transforms, one method,
+  /// compensators.
   func steps() throws(RecipeError) -> [Recipe.Step] {
-    let items = try list()
-    guard items.count == 1, let item = items.first else {
-      throw error(
-        items.isEmpty
-          ? "'steps' is empty; known methods: \(Self.methodNames.joined(separator: ", "))"
-          : "this version runs one method a recipe; 'steps' names \(items.count)")
+    var steps: [Recipe.Step] = []
+    for item in try list() {
+      let step = try item.step()
+      try item.checkOrder(of: step, after: steps)
+      steps.append(step)
     }
-    return [try item.step()]
+    guard steps.contains(where: { $0.part is any QuantizationMethod }) else {
+      let known = "known methods: \(MethodCatalog.all.map { $0.name }.joined(separator: ", "))"
+      guard let first = steps.first else { throw error("'steps' is empty; \(known)") }
+      throw RecipeError(file: file, line: first.line, "'steps' names no method; \(known)")
+    }
+    return steps
   }
 
-  private static var methodNames: [String] { MethodCatalog.all.map { $0.name } }
+  private func checkOrder(
+    of step: Recipe.Step, after earlier: [Recipe.Step]
+  ) throws(RecipeError) {
+    func refusal(_ message: String) -> RecipeError {
+      RecipeError(file: file, line: step.line, message)
+    }
+    let method = earlier.first { $0.part is any QuantizationMethod }
+    switch (step.part, method) {
+    case (is any QuantizationMethod, let method?):
+      throw refusal(
+        "there is one method a recipe: '\(method.name)' chooses the codes already, so leave one of "
+          + "'\(method.name)' and '\(step.name)' out")
+    case (is any ModelTransform, let method?):
+      throw refusal("'\(step.name)' changes what is quantized: put it before '\(method.name)'")
+    case (is any Compensator, nil):
+      throw refusal("'\(step.name)' adds to what a method left: put it after the method")
+    default: break
+    }
+    guard !earlier.contains(where: { $0.name == step.name }) else {
+      throw refusal("'\(step.name)' is there twice; leave one out")
+    }
+  }
+
+  private static var names: [String] { MethodCatalog.steps.map { $0.name } }
 
   private func step() throws(RecipeError) -> Recipe.Step {
     if isScalar {
-      return Recipe.Step(method: try method(try string(), nil), line: line)
+      return Recipe.Step(part: try part(try string(), nil), line: line)
     }
     let pairs = try pairs()
     guard let pair = pairs.first, pairs.count == 1 else {
-      throw error("a step is a method's name, or one name with its parameters")
+      throw error("a step is a name, or one name with its parameters")
     }
     let parameters = pair.value.isNull ? nil : pair.value
-    return Recipe.Step(method: try method(pair.key.text, parameters), line: pair.key.line)
+    return Recipe.Step(part: try part(pair.key.text, parameters), line: pair.key.line)
   }
 
-  private func method(
+  private func part(
     _ name: String, _ parameters: RecipeNode?
-  ) throws(RecipeError) -> any QuantizationMethod {
-    guard let type = MethodCatalog.all.first(where: { $0.name == name }) else {
-      throw error("unknown method '\(name)'; \(NearestWord.hint(name, in: Self.methodNames))")
+  ) throws(RecipeError) -> any RecipeStep {
+    guard let type = MethodCatalog.steps.first(where: { $0.name == name }) else {
+      throw error("unknown step '\(name)'; \(NearestWord.hint(name, in: Self.names))")
     }
     return try decode(type, parameters)
   }
 
-  /// The method's defaults with the stated parameters in their place.
-  private func decode<Method: QuantizationMethod>(
-    _ type: Method.Type, _ parameters: RecipeNode?
-  ) throws(RecipeError) -> any QuantizationMethod {
-    let defaults = Method()
+  /// The step's defaults with the stated parameters in their place.
+  private func decode<Part: RecipeStep>(
+    _ type: Part.Type, _ parameters: RecipeNode?
+  ) throws(RecipeError) -> any RecipeStep {
+    let defaults = Part()
     guard let parameters else { return defaults }
     guard var values = try? RecipeValue.ownFields(of: defaults) else {
-      throw error("the defaults of \(Method.name) cannot be encoded")
+      throw error("the defaults of \(Part.name) cannot be encoded")
     }
     let stated = try parameters.fields(values.keys.map(RecipeValue.word).sorted())
     for key in values.keys {
       if let node = stated[RecipeValue.word(for: key)] { values[key] = try node.value() }
     }
     do {
-      return try JSONDecoder().decode(Method.self, from: JSONEncoder().encode(values))
+      return try JSONDecoder().decode(Part.self, from: JSONEncoder().encode(values))
     } catch let error as DecodingError {
       throw Self.explained(error, stated, parameters)
     } catch {
-      throw parameters.error("\(Method.name): \(error)")
+      throw parameters.error("\(Part.name): \(error)")
     }
   }
 

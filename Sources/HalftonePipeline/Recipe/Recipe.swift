@@ -24,7 +24,7 @@ public struct Recipe: Sendable {
   public var ignore: [ModulePattern]
   /// Later entries win over earlier ones.
   public var overrides: [Override]
-  /// The methods to run, in order.
+  /// The parts to run, in order: transforms, one method, compensators.
   public var steps: [Step]
   public var calibration: CalibrationSize
   public var whenWorse: WhenWorse
@@ -35,12 +35,30 @@ public struct Recipe: Sendable {
     public var fields: SchemeFields
   }
 
-  /// A method with the parameters the recipe gives it.
+  /// A part with the parameters the recipe gives it.
   public struct Step: Sendable {
-    public var method: any QuantizationMethod
+    public var part: any RecipeStep
     public var line: Int
-    public var name: String { type(of: method).name }
+    public var name: String { type(of: part).name }
+
+    public init(part: any RecipeStep, line: Int = 0) {
+      self.part = part
+      self.line = line
+    }
   }
+
+  /// What changes the blocks before they are quantized.
+  public var transforms: [any ModelTransform] {
+    steps.compactMap { $0.part as? any ModelTransform }
+  }
+
+  /// What chooses the codes; a recipe that was read has it.
+  public var method: (any QuantizationMethod)? {
+    steps.lazy.compactMap { $0.part as? any QuantizationMethod }.first
+  }
+
+  /// What adds to the layers afterwards.
+  public var compensators: [any Compensator] { steps.compactMap { $0.part as? any Compensator } }
 
   /// What to do with a layer whose error is larger than that of plain rounding.
   public enum WhenWorse: String, Sendable, CaseIterable, Codable {

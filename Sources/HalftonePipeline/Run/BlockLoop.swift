@@ -2,7 +2,6 @@ import Foundation
 import HalftoneLayers
 import HalftoneMethods
 import HalftoneReport
-import HalftoneSchemes
 import HalftoneTensor
 
 /// Solves one block after another: original and quantized streams in, a result and the next streams
@@ -15,7 +14,7 @@ struct BlockLoop {
   let calibration: Calibration?
   let seed: UInt64
 
-  private var runner: BlockRunner { BlockRunner(model: model) }
+  var runner: BlockRunner { BlockRunner(model: model) }
 
   /// The streams that enter the first block: the embedded samples, twice.
   func firstStreams() throws -> Streams? {
@@ -39,19 +38,14 @@ struct BlockLoop {
     if let targets { try checkFinite(targets, "the outputs of block \(index)") }
     var problem = problem(index, block, streams, targets, report)
     problem.carried = carried.tensors
-    guard let method = plan.recipe.steps.first?.method else {
-      throw PipelineError(.usage, "names no method", at: plan.recipe.source)
-    }
-    var solution = problem.schemes.isEmpty ? BlockSolution(layers: [:]) : try method.solve(problem)
+    var solution = try solution(&problem)
     carried.hasChanged = solution.carried != nil
     if let fresh = solution.carried { carried.tensors = fresh }
-    let layers = try judge(&solution, problem, streams)
+    let layers = try judge(&solution, problem, original: block, streams)
     if let entering = streams, let targets {
-      var quantized = block
+      var quantized = problem.block
       quantized.forEachLinear { linear in
-        guard let layer = solution.layers[linear.name] else { return }
-        linear.weight = .dense(layer.weight.dequantized())
-        linear.inputs = layer.inputs
+        if let layer = solution.layers[linear.name] { linear = layer.applied(to: linear) }
       }
       let outputs = runner.run(quantized, entering.quantized)
       try checkFinite(outputs, "the outputs of the quantized block \(index)")
@@ -64,6 +58,7 @@ struct BlockLoop {
         layer.record.seconds = seconds / Double(max(1, layers.count))
         return layer
       },
+      parameters: solution.parameters,
       record: BlockRecord(
         index: index, lossFirst: solution.lossFirst.map(Double.init),
         lossLast: solution.lossLast.map(Double.init), iterations: solution.iterations,
@@ -95,89 +90,14 @@ struct BlockLoop {
 
   private var network: Network? {
     guard let calibration else { return nil }
-    let (model, plan) = (model, plan)
     return Network(
       model: model, ids: calibration.ids, schemes: { plan.schemes(ofBlock: $0) },
-      prepared: { index, _ in try model.block(index) })
-  }
-
-  // MARK: - Judging
-
-  /// Measures every layer of the solution, and replaces it where the recipe says so.
-  private func judge(
-    _ solution: inout BlockSolution, _ problem: BlockProblem, _ streams: Streams?
-  ) throws -> [BlockResult.Layer] {
-    var measured = LayerErrors.Result()
-    var candidates: [String: LayerErrors.Candidates] = [:]
-    var rounded: [String: QuantizedTensor] = [:]
-    for linear in problem.block.linears {
-      guard let scheme = problem.schemes[linear.name]?.weights else { continue }
-      guard let layer = solution.layers[linear.name] else {
-        throw MethodError("the method gave no solution for \(linear.name)")
-      }
-      let weight = linear.weight.dense()
-      let (plain, nearest) = try roundings(of: weight, scheme, layer)
-      rounded[linear.name] = nearest
-      let tensors = [plain, nearest, layer.weight]
-      if streams == nil {
-        measured.errors[linear.name] = LayerErrors.onWeights(weight, tensors)
-      } else {
-        candidates[linear.name] = LayerErrors.Candidates(
-          weight: weight, rounded: tensors.map { $0.dequantized() })
-      }
-    }
-    if let streams, let calibration {
-      measured = LayerErrors.measure(candidates) { body in
-        runner.observe(problem.block, streams.quantized, calibration.heldOut, body)
-      }
-    }
-    return try problem.block.linears.compactMap { linear in
-      guard let nearest = rounded[linear.name] else { return nil }
-      return try verdict(linear.name, &solution, nearest, measured, problem)
-    }
-  }
-
-  /// The weight rounded to nearest on the plain min-max grid and on the scheme's own.
-  private func roundings(
-    of weight: Tensor, _ scheme: WeightScheme, _ layer: LayerSolution
-  ) throws -> (plain: QuantizedTensor, nearest: QuantizedTensor) {
-    let isRounding = plan.recipe.steps.first?.method is RoundToNearest
-    let nearest =
-      isRounding ? layer.weight : try RoundToNearest.quantize(weight, scheme)
-    guard scheme.range != .minMax else { return (nearest, nearest) }
-    var plain = scheme
-    plain.range = .minMax
-    return (try RoundToNearest.quantize(weight, plain), nearest)
-  }
-
-  private func verdict(
-    _ name: String, _ solution: inout BlockSolution, _ nearest: QuantizedTensor,
-    _ measured: LayerErrors.Result, _ problem: BlockProblem
-  ) throws -> BlockResult.Layer? {
-    guard let layer = solution.layers[name], let scheme = problem.schemes[name],
-      let errors = measured.errors[name], let method = plan.recipe.steps.first?.name
-    else { return nil }
-    guard errors.allSatisfy(\.isFinite) else {
-      throw MethodError("the error of \(name) is not a number; lower the learning rate")
-    }
-    var record = LayerRecord(
-      name: name, scheme: Plan.describe(scheme), method: method, errorBefore: errors[0],
-      errorAfter: errors[2], errorRTN: errors[1], seconds: 0, warnings: layer.warnings)
-    if let zeros = measured.zeroChannels[name], zeros > 0 {
-      record.warnings.append("\(zeros) input channels are zero in all held-out rows")
-    }
-    if errors[2] > errors[1] {
-      let ratio = ByteSize.fixed(errors[2] / errors[1], 2)
-      record.warnings.append("\(LayerRecord.worseThanRounding) is \(ratio)")
-      if plan.recipe.whenWorse == .roundToNearest {
-        record.warnings.append("rounded to nearest instead, as the recipe says")
-        record.method = "rtn"
-        record.errorAfter = errors[1]
-        solution.layers[name]?.weight = nearest
-      }
-    }
-    guard let kept = solution.layers[name] else { return nil }
-    return BlockResult.Layer(weight: kept.weight, inputs: kept.inputs, record: record)
+      prepared: { index, stream in
+        let streams = Streams(original: stream, quantized: stream)
+        var problem = problem(index, try model.block(index), streams, nil) { _ in }
+        _ = try transform(&problem)
+        return problem.block
+      })
   }
 
   // MARK: - Numbers that are none
@@ -188,11 +108,6 @@ struct BlockLoop {
       .badInput, "\(what) hold NaN or infinity; the model cannot be run in 32-bit floats",
       at: source)
   }
-}
-
-extension LayerRecord {
-  /// How the warning about a layer that a method made worse begins.
-  static let worseThanRounding = "error relative to rounding to nearest"
 }
 
 /// Contexts by batch: a method asks for the same one at every iteration.

@@ -33,6 +33,22 @@ struct BlockRunner {
     }
   }
 
+  /// The same for several blocks and streams side by side.
+  func observe(
+    _ sources: [(block: any TransformerBlock, stream: ActivationStream)], _ range: Range<Int>,
+    _ body: (_ layer: String, _ inputs: [Tensor]) -> Void
+  ) {
+    guard let first = sources.first else { return }
+    let names = first.block.linears.map(\.name)
+    forEachPiece(range, length: first.stream.length) { samples in
+      var inputs: [String: [Tensor]] = [:]
+      for source in sources {
+        observe(source.block, source.stream, samples) { inputs[$0, default: []].append($1) }
+      }
+      for name in names { body(name, inputs[name] ?? []) }
+    }
+  }
+
   private func forEachPiece(_ range: Range<Int>, length: Int, _ body: (Range<Int>) -> Void) {
     let step = Self.samplesPerPiece(length: length)
     for start in stride(from: range.lowerBound, to: range.upperBound, by: step) {

@@ -91,7 +91,7 @@ package struct LayerErrors {
   }
 
   /// A layer whose outputs are all zero has no error if it has none in absolute terms.
-  private static func ratio(_ error: Double, _ reference: Double) -> Double {
+  static func ratio(_ error: Double, _ reference: Double) -> Double {
     error == 0 ? 0 : reference > 0 ? error / reference : 1
   }
 
@@ -110,7 +110,7 @@ package struct LayerErrors {
     return sums.reduce(0, +)
   }
 
-  private static func noteMagnitudes(of input: Tensor, in largest: inout [Float]) {
+  static func noteMagnitudes(of input: Tensor, in largest: inout [Float]) {
     let columns = input.columns
     if largest.isEmpty { largest = [Float](repeating: 0, count: columns) }
     input.withElements { x in

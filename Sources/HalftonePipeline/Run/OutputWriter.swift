@@ -19,17 +19,32 @@ struct OutputWriter {
   func write() throws -> RunRecord {
     run.progress(RunProgress(phase: "writing", fraction: 1))
     try SystemFile.remove(journal.outputPath)
-    if run.options.format == .gguf { return try writeGGUF() }
+    let additions = try OutputAdditions(work, journal)
+    if run.options.format == .gguf { return try writeGGUF(additions) }
+    var options = CompressedTensorsWriter.Options()
+    options.method = additions.method
+    options.configuration = additions.configuration
     let writer = try CompressedTensorsWriter(
-      output: journal.outputPath, template: work.opened.store, modules: modules)
-    try forEachLayer { layer in
-      try writer.write(layer.record.name, layer.weight, inputs: Self.fixedRange(layer.inputs))
+      output: journal.outputPath, template: work.opened.store, modules: modules,
+      additions: additions.descriptions, options: options)
+    try forEachBlock { block in
+      for layer in block.layers {
+        let name = layer.record.name
+        try writer.write(name, layer.weight, inputs: Self.fixedRange(layer.inputs))
+        for (suffix, tensor) in try layer.additions.tensors() {
+          try writer.add("\(name).\(suffix)", tensor)
+        }
+      }
+      for (name, tensor) in block.parameters { try writer.add(name, tensor) }
+    }
+    for (name, count) in additions.zeros {
+      try writer.add(name, Tensor(repeating: 0, shape: [count]))
     }
     let staging = try writer.complete()
     run.progress(RunProgress(phase: "verifying", fraction: 1))
     let written = try OpenedModel(path: staging)
     try verify(written)
-    let record = try record(written)
+    let record = try record(written, additions)
     try writer.addFile("report.json", Array(try record.json()))
     try writer.addFile("report.html", Array(HTMLReport.render(record).utf8))
     try writer.addFile("recipe.yaml", Array(run.options.recipe.canonicalText.utf8))
@@ -38,28 +53,32 @@ struct OutputWriter {
   }
 
   /// Leaves the complete file at the journal's output path.
-  private func writeGGUF() throws -> RunRecord {
+  private func writeGGUF(_ additions: OutputAdditions) throws -> RunRecord {
     try GGUFOutput(run: run, work: work, journal: journal).write()
     run.progress(RunProgress(phase: "verifying", fraction: 1))
     let written = try OpenedModel(path: journal.outputPath)
     try verifyNumbers(written)
-    return try record(written)
+    return try record(written, additions)
   }
 
   /// Codes are kept; scales have been rounded to halves, which have eleven bits, and minima too.
   private func verifyNumbers(_ written: OpenedModel) throws {
     let weights = StoredWeights(store: written.store)
-    try forEachLayer { layer in
-      let stored = try weights.linearWeight(layer.record.name).dense()
-      let measured = layer.weight.dequantized()
-      let limit = measured.values.reduce(0) { max($0, abs($1)) } * 0x1p-9
-      let isSame =
-        stored.shape == measured.shape
-        && zip(stored.values, measured.values).allSatisfy { abs($0 - $1) <= limit }
-      guard isSame else {
-        throw mismatch(
-          layer.record.name, "its weights differ by more than the rounding of scales to halves")
-      }
+    try forEachBlock { block in
+      for layer in block.layers { try verifyNumbers(layer, weights) }
+    }
+  }
+
+  private func verifyNumbers(_ layer: BlockResult.Layer, _ weights: StoredWeights) throws {
+    let stored = try weights.linearWeight(layer.record.name).dense()
+    let measured = layer.weight.dequantized()
+    let limit = measured.values.reduce(0) { max($0, abs($1)) } * 0x1p-9
+    let isSame =
+      stored.shape == measured.shape
+      && zip(stored.values, measured.values).allSatisfy { abs($0 - $1) <= limit }
+    guard isSame else {
+      throw mismatch(
+        layer.record.name, "its weights differ by more than the rounding of scales to halves")
     }
   }
 
@@ -76,10 +95,8 @@ struct OutputWriter {
     return (step.scalar, zero)
   }
 
-  private func forEachLayer(_ body: (BlockResult.Layer) throws -> Void) throws {
-    for index in 0..<blockCount {
-      try journal.block(index, layers: work.layers(index)).layers.forEach(body)
-    }
+  private func forEachBlock(_ body: (BlockResult) throws -> Void) throws {
+    for index in 0..<blockCount { try body(journal.block(index, layers: work.layers(index))) }
   }
 
   // MARK: - Verification
@@ -87,15 +104,33 @@ struct OutputWriter {
   /// Every layer read back must be, bit for bit, the one that was measured.
   private func verify(_ written: OpenedModel) throws {
     let weights = StoredWeights(store: written.store)
-    try forEachLayer { layer in
-      let name = layer.record.name
-      let stored = try weights.linearWeight(name).dense()
-      guard stored.hasSameBits(as: layer.weight.dequantized()) else {
-        throw mismatch(name, "its weights differ from those that were measured")
+    try forEachBlock { block in
+      for (name, tensor) in block.parameters {
+        guard try written.store.tensor(name).hasSameBits(as: tensor) else {
+          throw mismatch(name, "it differs from what was measured")
+        }
       }
-      guard Self.same(try weights.inputQuantizer(name), layer.inputs) else {
-        throw mismatch(name, "its input quantizer differs from the one that was measured")
-      }
+      for layer in block.layers { try verify(layer, weights) }
+    }
+  }
+
+  private func verify(_ layer: BlockResult.Layer, _ weights: StoredWeights) throws {
+    let name = layer.record.name
+    let stored = try weights.linearWeight(name).dense()
+    guard stored.hasSameBits(as: layer.weight.dequantized()) else {
+      throw mismatch(name, "its weights differ from those that were measured")
+    }
+    guard Self.same(try weights.inputQuantizer(name), layer.inputs) else {
+      throw mismatch(name, "its input quantizer differs from the one that was measured")
+    }
+    let factors = try weights.lowRank(name)
+    for (read, own) in [
+      (factors?.left, layer.lowRank?.left), (factors?.right, layer.lowRank?.right),
+      (layer.bias == nil ? nil : try weights.tensor(name + ".bias"), layer.bias),
+    ] {
+      guard
+        read == nil && own == nil || read.flatMap({ a in own.map { a.hasSameBits(as: $0) } }) == true
+      else { throw mismatch(name, "its low-rank factors or its bias differ from those measured") }
     }
   }
 
@@ -118,7 +153,9 @@ struct OutputWriter {
 
   // MARK: - Report
 
-  private func record(_ written: OpenedModel) throws -> RunRecord {
+  private func record(
+    _ written: OpenedModel, _ additions: OutputAdditions
+  ) throws -> RunRecord {
     var layers: [LayerRecord] = []
     var blocks: [BlockRecord] = []
     for index in 0..<blockCount {
@@ -135,7 +172,8 @@ struct OutputWriter {
     }
     return RunRecord(
       model: run.options.model, recipe: run.options.recipe.source, seed: run.options.seed,
-      versions: Version.record, bitsPerWeight: work.plan.bitsPerWeight,
+      versions: Version.record,
+      bitsPerWeight: work.plan.bitsPerWeight(extraBytes: additions.layerBytes),
       bytesBefore: try work.opened.store.byteCount(), bytesAfter: try written.store.byteCount(),
       seconds: elapsed + earlier,
       peakBytes: ProcessMemory.peakBytes,

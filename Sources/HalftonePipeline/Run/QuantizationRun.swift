@@ -56,7 +56,10 @@ public struct QuantizationRun {
         "a GGUF file has no tokenizer.json for the output; use --format gguf, or the original",
         at: options.model)
     }
-    if options.format == .gguf { try GGUFOutput.export(opened, plan).notices.forEach(warn) }
+    if options.format == .gguf {
+      try GGUFOutput.check(plan)
+      try GGUFOutput.export(opened, plan).notices.forEach(warn)
+    }
     try checkRequest(plan)
     let tokenizer =
       options.calibration.isEmpty && measurement == nil ? nil : try opened.tokenizer()
@@ -98,7 +101,7 @@ public struct QuantizationRun {
   private func checkRequest(_ plan: Plan) throws {
     let hasText = !options.calibration.isEmpty
     guard hasText || !plan.needsCalibration else {
-      let names = plan.recipe.steps.filter { type(of: $0.method).needsCalibration }.map(\.name)
+      let names = plan.recipe.steps.filter(\.part.learnsFromText).map(\.name)
       let need =
         names.isEmpty
         ? "inputs with dynamic: false need calibration text"

@@ -2,7 +2,8 @@ import COpenBLAS
 
 /// A matrix was not positive definite.
 public struct FactorizationError: Error, Equatable, CustomStringConvertible {
-  /// The leading minor, counted from 1, that is not positive.
+  /// The column, counted from 1, whose leading minor is not positive; its trailing minor where the
+  /// factor is upper.
   public let pivot: Int
   public var description: String {
     "the matrix is not positive definite at column \(pivot); raise the damping or add samples"
@@ -47,11 +48,29 @@ public struct SquareMatrix: Sendable, Equatable {
     return result
   }
 
-  /// The upper triangular U with self⁻¹ = Uᵀ·U, as GPTQ uses it.
+  /// The upper triangular U with self⁻¹ = Uᵀ·U, as GPTQ uses it; the lower triangle is read.
+  ///
+  /// With J the reversal of order and J·self·J = L·Lᵀ, self = (J·L·J)·(J·L·J)ᵀ, so that
+  /// U = J·L⁻¹·J: half the work of inverting first.
   public func upperFactorOfInverse() throws(FactorizationError) -> SquareMatrix {
-    let lower = try positiveDefiniteInverse().cholesky()
-    var upper = lower
-    for i in 0..<size { for j in 0..<size { upper[i, j] = lower[j, i] } }
+    // In row-major order J·self·J is self from back to front; its upper triangle, which LAPACK calls
+    // the lower one, is our lower one.
+    var reversed = SquareMatrix(size: size, elements: elements.reversed())
+    do throws(FactorizationError) {
+      try reversed.factor("L")
+    } catch {
+      throw FactorizationError(pivot: size + 1 - error.pivot)
+    }
+    var (n, info) = (Int32(size), Int32(0))
+    guard n > 0 else { return self }
+    reversed.elements.withUnsafeMutableBufferPointer { a in
+      dtrtri_("L", "N", &n, a.baseAddress, &n, &info, 1, 1)
+    }
+    guard info == 0 else { throw FactorizationError(pivot: size + 1 - Int(info)) }
+    var upper = SquareMatrix(zeros: size)
+    for i in 0..<size {
+      for j in i..<size { upper[i, j] = reversed[size - 1 - j, size - 1 - i] }
+    }
     return upper
   }
 
@@ -105,17 +124,5 @@ extension SquareMatrix {
       for (j, b) in order.enumerated() { result[i, j] = self[a, b] }
     }
     return result
-  }
-
-  /// Adds Σ x·xᵀ over the rows x of `samples` [tokens, size], in pieces of fixed length.
-  public mutating func addGram(of samples: Tensor) {
-    precondition(samples.columns == size)
-    for start in stride(from: 0, to: samples.rows, by: 4096) {
-      let piece = samples.relabeled([samples.rows, size]).view(
-        start..<min(start + 4096, samples.rows))
-      piece.transposedTimes(piece).withElements { gram in
-        for i in gram.indices { elements[i] += Double(gram[i]) }
-      }
-    }
   }
 }

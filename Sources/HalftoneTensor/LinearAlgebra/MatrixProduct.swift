@@ -93,7 +93,7 @@ extension MatrixProduct {
         guard let a = a.baseAddress, let b = b.baseAddress, let out = out.baseAddress else {
           return
         }
-        parallelRanges(rows, grain: 64) { range in
+        parallelRanges(rows, grain: tileLength(rows, at: 256, halving: true)) { range in
           serial(
             range.count, columns.count, rowsOfB.count,
             Operand(a + range.lowerBound * rowsOfB.count, stride: rowsOfB.count),
