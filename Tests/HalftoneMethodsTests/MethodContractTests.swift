@@ -22,6 +22,10 @@ import Testing
       adaRound.iterations = 300
       return adaRound
     }
+    if var discQuant = method as? DiscQuant {
+      discQuant.iterations = 300
+      return discQuant
+    }
     return method
   }
 

@@ -6,7 +6,9 @@ import HalftoneTensor
 /// unit that is tried on its own.
 struct TrainedNetwork {
   /// How far an output is from the original's: the loss, and its gradient with respect to the output.
-  typealias Objective = (_ output: Tensor, _ target: Tensor) throws -> (loss: Float, gradient: Tensor)
+  typealias Objective = (_ output: Tensor, _ target: Tensor) throws -> (
+    loss: Float, gradient: Tensor
+  )
 
   /// Index of the first block.
   let first: Int

@@ -86,7 +86,7 @@ extension TransformerBlock {
   }
 }
 
-/// The rounding variables of one weight matrix. The matrix itself is not kept, but handed in.
+/// The rounding variables of one weight matrix, which itself is not kept, but handed in.
 package struct DiscQuantLayer {
   package let name: String
   package let grid: CodeGrid
@@ -140,8 +140,9 @@ package struct DiscQuantLayer {
     return below + share * step
   }
 
-  /// d = (1 − 2y) + clip(scale·∂L/∂x, ±clamp) with ∂L/∂x = ∂L/∂Wₓ∘(w↑ − w↓); 0 where the neighbours
-  /// are one. `linear` is the factor of the first term.
+  /// d = linear·(1 − 2y) + clip(scale·∂L/∂x, ±clamp), and 0 where the neighbours are one.
+  ///
+  /// `gradient` is ∂L/∂Wₓ, and ∂L/∂x = ∂L/∂Wₓ∘(w↑ − w↓).
   package func direction(
     _ weights: Tensor, _ gradient: Tensor, scale: Float, clamp: Float, linear: Float
   ) throws -> Tensor {

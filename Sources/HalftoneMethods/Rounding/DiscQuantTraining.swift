@@ -58,8 +58,11 @@ final class DiscQuantTraining {
     return try codes()
   }
 
+  /// Whether held-out samples prefer rounding to nearest to every state of the training.
+  private var nearestIsBest: Bool { nearestLoss != nil && best?.iteration == 0 }
+
   private func codes() throws -> [String: Tensor] {
-    let keepsLast = failure == nil && done > 0 && best?.iteration != 0
+    let keepsLast = failure == nil && done > 0 && !nearestIsBest
     var result: [String: Tensor] = [:]
     for (index, block) in blocks.enumerated() {
       let original = keepsLast ? try network.block(index) : nil
@@ -162,7 +165,7 @@ final class DiscQuantTraining {
     if let failure {
       warning =
         "\(failure); the state of iteration \(best?.iteration ?? 0) is kept. Lower the learning rate"
-    } else if done > 0, best?.iteration == 0 {
+    } else if done > 0, nearestIsBest {
       warning =
         "no state of the training was better than rounding to nearest on held-out samples, which is "
         + "kept; use more samples or iterations"

@@ -129,7 +129,8 @@ struct OutputWriter {
       (layer.bias == nil ? nil : try weights.tensor(name + ".bias"), layer.bias),
     ] {
       guard
-        read == nil && own == nil || read.flatMap({ a in own.map { a.hasSameBits(as: $0) } }) == true
+        read == nil && own == nil
+          || read.flatMap({ a in own.map { a.hasSameBits(as: $0) } }) == true
       else { throw mismatch(name, "its low-rank factors or its bias differ from those measured") }
     }
   }
