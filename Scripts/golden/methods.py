@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from discquant import write_discquant
 from compensators import write_bias_correction, write_lorc
 from grids import (
     GROUP, IN, OUT, check_margin, floats, hessian, integers, make_layer, min_max, min_mse,
@@ -192,6 +193,7 @@ def main() -> None:
     write_lrq(weight)
     write_signround(weight)
     write_adaquant(weight)
+    write_discquant(weight, inputs)
     write_lorc(weight, inputs)
     write_bias_correction(weight, inputs)
 

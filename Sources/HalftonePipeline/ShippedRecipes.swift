@@ -62,6 +62,13 @@ let shippedRecipes: [String: String] = [
       ignore: [ lm_head, embed_tokens ]
     steps:
       - cbq
+  "discquant-w3a16-g64": #"""
+    # 3-bit weights in groups of 64 (3.25 bits with 16-bit scales) by DiscQuant.
+    scheme:
+      weights: { type: int, bits: 3, group: 64, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - discquant
     calibration: { samples: 512, length: 256 }
 
     """#,

@@ -18,6 +18,10 @@ import Testing
       trained.iterations = 300
       return trained
     }
+    if var discQuant = method as? DiscQuant {
+      discQuant.iterations = 300
+      return discQuant
+    }
     return method
   }
 

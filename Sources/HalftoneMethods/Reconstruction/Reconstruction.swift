@@ -103,7 +103,7 @@ private struct TrainingRun: ~Copyable {
 
   /// One iteration; false if the training must end before it.
   mutating func step(_ step: Int) throws -> Bool {
-    let samples = draw()
+    let samples = generator.draw(settings.batch, from: problem.training)
     let mixing = settings.keptQuantized < 1 ? generator.next() : nil
     let error = try settings.objective.loss(
       unit.step(samples, keeping: settings.keptQuantized, seed: mixing))
@@ -147,13 +147,6 @@ private struct TrainingRun: ~Copyable {
     let loss = try settings.objective.loss(unit.hardStep(samples)).scalar
     heldOut.append((iteration, loss))
     if loss < best?.loss ?? .infinity { best = (iteration, loss, unit.leaves) }
-  }
-
-  private mutating func draw() -> [Int] {
-    var pool = Array(problem.training)
-    let count = min(settings.batch, pool.count)
-    for i in 0..<count { pool.swapAt(i, i + generator.below(pool.count - i)) }
-    return Array(pool.prefix(count))
   }
 
   mutating func result() throws -> Reconstruction.Result {
