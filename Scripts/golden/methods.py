@@ -18,6 +18,7 @@ from grids import (
     scales_shape, units, write,
 )
 from learned_rounding import write_adaround, write_flexround, write_lsq
+from objectives import write_objectives
 
 DEAD = [5, 40]
 SEARCH = {"minmax": min_max, "minmse": min_mse}
@@ -174,6 +175,7 @@ def main() -> None:
     write_flexround(weight)
     write_adaround(weight)
     write_lsq(inputs)
+    write_objectives()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,17 @@ public struct ReconstructionStep {
   public let target: Tensor
   /// The unit as it stands on other inputs [samples·length, width], with nothing dropped.
   public let run: (Tensor) -> Tensor
+
+  package init(
+    problem: BlockProblem, samples: [Int], output: Tensor, target: Tensor,
+    run: @escaping (Tensor) -> Tensor
+  ) {
+    self.problem = problem
+    self.samples = samples
+    self.output = output
+    self.target = target
+    self.run = run
+  }
 }
 
 /// How far the output of a quantized unit is from what it should be.
@@ -48,13 +59,13 @@ public struct LogitDivergence: ReconstructionObjective {
   }
 
   public func loss(_ step: ReconstructionStep) throws -> Tensor {
-    divergence(of: step.output, step)
+    divergence(of: step.output, from: step.target, step)
   }
 
-  /// The same for an output other than the step's.
-  func divergence(of output: Tensor, _ step: ReconstructionStep) -> Tensor {
+  /// The same for other outputs of the unit and of the original.
+  func divergence(of output: Tensor, from target: Tensor, _ step: ReconstructionStep) -> Tensor {
     let context = step.problem.makeContext(step.samples.count)
-    let (q, p) = (tail.logits(output, context), tail.logits(step.target, context))
+    let (q, p) = (tail.logits(output, context), tail.logits(target, context))
     let (scaledQ, scaledP) =
       temperature == 1 ? (q, p) : (q * (1 / temperature), p * (1 / temperature))
     return scaledQ.klDivergence(from: scaledP) * Float(step.problem.targets.length)

@@ -42,11 +42,23 @@ public struct AdaRound: ReconstructionMethod, Equatable {
 
   public init() {}
 
+  /// The rounding with this penalty, for methods that train it in their own way.
+  init(penalty: Float, exponents: (start: Float, end: Float), warmUp: Float) {
+    self.penalty = penalty
+    (startExponent, endExponent) = exponents
+    self.warmUp = warmUp
+  }
+
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     try validateTraining()
+    try validatePenalty(of: Self.name)
+  }
+
+  /// Checks what shapes the penalty, for this and for `method` that trains this rounding otherwise.
+  func validatePenalty(of method: String) throws(SchemeError) {
     guard penalty >= 0, (0..<1).contains(warmUp), startExponent > 0, endExponent > 0 else {
       throw SchemeError(
-        "adaround: penalty must be from 0, warm-up from 0 to below 1, exponents above 0")
+        "\(method): penalty must be from 0, warm-up from 0 to below 1, exponents above 0")
     }
   }
 
