@@ -23,6 +23,16 @@ let shippedRecipes: [String: String] = [
     calibration: { samples: 512, length: 256 }
 
     """#,
+  "brecq-w3a16": #"""
+    # 3-bit weights per channel by BRECQ with Fisher weighting.
+    scheme:
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - brecq: { fisher: true }
+    calibration: { samples: 512, length: 256 }
+
+    """#,
   "flexround-w2a16": #"""
     # 2-bit weights per channel by FlexRound.
     scheme:
@@ -145,6 +155,49 @@ let shippedRecipes: [String: String] = [
     steps:
       - gptq
     calibration: { samples: 128, length: 256 }
+
+    """#,
+  "pd-quant-w2a16": #"""
+    # 2-bit weights per channel by PD-Quant.
+    scheme:
+      weights: { type: int, bits: 2, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - pd-quant
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "pd-quant-w4a4": #"""
+    # 4-bit weights per channel and 4-bit inputs per token by PD-Quant.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 4, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - pd-quant
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "qdrop-w4a4": #"""
+    # 4-bit weights per channel and 4-bit inputs per token by QDrop.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 4, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - qdrop
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "qdrop-w4a8": #"""
+    # 4-bit weights per channel and 8-bit inputs per token by QDrop.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 8, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - qdrop
+    calibration: { samples: 512, length: 256 }
 
     """#,
   "rtn-w4a16-g128": #"""

@@ -109,7 +109,7 @@ import Testing
   }
 
   @Test func fisherOfOnesIsTheSquaredError() throws {
-    let step = layer.step()
+    let step = try layer.step()
     let ones = ActivationStream(
       activations: Tensor(repeating: 1, shape: step.problem.targets.activations.shape),
       length: layer.length)
@@ -123,7 +123,7 @@ import Testing
   // MARK: - PD-Quant
 
   @Test func predictionDifferenceWithInfiniteRegularizationIsTheSquaredError() throws {
-    let step = layer.step()
+    let step = try layer.step()
     let tail = NetworkTail(blocks: [], head: MatrixHead(weight: layer.weights.transposed()))
     func loss(_ regularization: Float) -> Float {
       PredictionDifference(
@@ -175,10 +175,12 @@ import Testing
 }
 
 extension CorrelatedLayer {
-  /// An iteration on the first two samples in which the layer stands at its rounded weights.
-  fileprivate func step() -> ReconstructionStep {
-    var method = RoundToNearest()
-    _ = method
-    fatalError()
+  /// An iteration on the first two samples in which the layer stands at nine tenths of its weights.
+  fileprivate func step() throws -> ReconstructionStep {
+    let problem = problem(LayerScheme(weights: try scheme(bits: 3)))
+    let run = { (x: Tensor) in x.linear(weights * 0.9) }
+    return ReconstructionStep(
+      problem: problem, samples: [0, 1], output: run(problem.quantized.samples(0..<2)),
+      target: problem.targets.samples(0..<2), run: run)
   }
 }

@@ -19,7 +19,8 @@ public struct FisherMSE: ReconstructionObjective {
     let scale = 1 / meanSquare.scalar.squareRoot()
     guard scale.isFinite, scale > 0 else {
       throw MethodError(
-        "the gradients of the loss at the block's output are zero or not numbers; use fisher: false")
+        "the gradients of the loss at the block's output are zero or not numbers; use fisher: false"
+      )
     }
     weights = ActivationStream(activations: g.detached * scale, length: gradients.length)
   }

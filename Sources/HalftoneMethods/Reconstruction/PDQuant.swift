@@ -10,13 +10,14 @@ public import HalftoneTensor
 /// | Paper | Code             | Meaning                                                    |
 /// | ----- | ---------------- | ---------------------------------------------------------- |
 /// | L_PD  | ``PredictionDifference`` | KL of the network's predictions, this block quantized |
-/// | λᵣ    | `regularization` | divides L_PD; the block's squared error has weight 1       |
+/// | λᵣ    | `regularization` | divides L_PD at the scale of the squared error, of weight 1 |
 /// | T     | `temperature`    | of both predictions                                        |
 /// | λ_c   | `correctionDistance` | how far corrected activations may go                   |
 ///
 /// Activations are dropped at random as in ``QDrop`` for the squared error, not for the prediction.
 ///
-/// Where this differs from the authors' code: the statistics of the distribution correction, off by
+/// Where this differs from the authors' code: L_PD is brought to the scale of the block's squared error
+/// first, since that grows from block to block of a language model; the statistics of the distribution correction, off by
 /// default, are not those of batch normalisation, which language models lack
 /// (`DistributionCorrection`); the rounding may be FlexRound's.
 public struct PDQuant: ReconstructionMethod, Equatable {
@@ -28,7 +29,7 @@ public struct PDQuant: ReconstructionMethod, Equatable {
     + "Difference Metric. CVPR 2023. https://arxiv.org/abs/2212.07048"
 
   public var rounding = TrainedRounding.adaround
-  /// λᵣ: the prediction difference is divided by it; 0 leaves the block's error out.
+  /// λᵣ: the scaled prediction difference is divided by it; 0 leaves the block's error out.
   public var regularization: Float = 1
   public var temperature: Float = 1
   public var keepProbability: Float = 0.5
@@ -72,9 +73,12 @@ public struct PDQuant: ReconstructionMethod, Equatable {
     var reconstruction = try standardReconstruction(of: problem)
     reconstruction.keptQuantized = keepProbability
     if let network = problem.network {
+      let tail = try NetworkTail(network, after: problem.index)
+      let scale = try LogitDivergence(tail: tail, temperature: temperature)
+        .scaleOfSquaredError(in: problem, batch: batch)
       reconstruction.objective = PredictionDifference(
-        tail: try NetworkTail(network, after: problem.index), reference: problem.targets,
-        regularization: regularization, temperature: temperature)
+        tail: tail, reference: problem.targets, regularization: regularization,
+        temperature: temperature, scale: scale)
     }
     return reconstruction
   }

@@ -12,14 +12,18 @@ public struct PredictionDifference: ReconstructionObjective {
   private let reference: ActivationStream
   /// λᵣ; 0 leaves the squared error out, infinity the divergence.
   private let regularization: Float
+  /// What the divergence is multiplied by.
+  private let scale: Float
 
-  /// - Parameter reference: the outputs of the original unit on the original network's activations.
+  /// `reference`: the outputs of the original unit on the original network's activations.
   public init(
-    tail: NetworkTail, reference: ActivationStream, regularization: Float, temperature: Float
+    tail: NetworkTail, reference: ActivationStream, regularization: Float, temperature: Float,
+    scale: Float = 1
   ) {
     divergence = LogitDivergence(tail: tail, temperature: temperature)
     self.reference = reference
     self.regularization = regularization
+    self.scale = scale
   }
 
   public func loss(_ step: ReconstructionStep) -> Tensor {
@@ -27,7 +31,7 @@ public struct PredictionDifference: ReconstructionObjective {
     guard regularization < .infinity else { return error }
     let output = step.run(step.problem.quantized.gathering(step.samples))
     let difference = divergence.divergence(
-      of: output, from: reference.gathering(step.samples), step)
-    return regularization > 0 ? error + difference * (1 / regularization) : difference
+      of: output, from: reference.gathering(step.samples), step.problem)
+    return regularization > 0 ? error + difference * (scale / regularization) : difference * scale
   }
 }

@@ -177,6 +177,7 @@ private struct TrainingRun: ~Copyable {
     solution.heldOutFirst = heldOut.first?.loss
     solution.heldOutLast = failure == nil ? heldOut.last?.loss : best?.loss
     return Reconstruction.Result(
-      solution: solution, leaves: unit.leavesByLayer, inputs: unit.inputQuantizers, warning: warning)
+      solution: solution, leaves: unit.leavesByLayer, inputs: unit.inputQuantizers, warning: warning
+    )
   }
 }
