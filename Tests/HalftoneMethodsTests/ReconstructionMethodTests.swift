@@ -135,6 +135,23 @@ import Testing
     #expect(abs(loss(1) - error - loss(0)) < 1e-5 * loss(1) && loss(0) > 0)
   }
 
+  /// At the block rounded to nearest the scaled divergence is the squared error.
+  @Test func divergencesAreScaledToTheSquaredErrorOfRounding() throws {
+    var problem = layer.problem(LayerScheme(weights: try scheme(bits: 3)))
+    let tail = NetworkTail(blocks: [], head: MatrixHead(weight: layer.weights.transposed()))
+    let scale = try LogitDivergence(tail: tail).scaleOfSquaredError(in: problem, batch: 2)
+    let rounded = try RoundToNearest.quantize(layer.weights, scheme(bits: 3)).dequantized()
+    let run = { (x: Tensor) in x.linear(rounded) }
+    let step = ReconstructionStep(
+      problem: problem, samples: [0, 1], output: run(problem.quantized.samples(0..<2)),
+      target: problem.targets.samples(0..<2), run: run)
+    let error = OutputMSE().loss(step).scalar
+    let scaled = try LogitDivergence(tail: tail, scale: scale).loss(step).scalar
+    #expect(abs(scaled - error) < 1e-5 * error && scale != 1)
+    problem.schemes = [:]
+    #expect(try LogitDivergence(tail: tail).scaleOfSquaredError(in: problem, batch: 2) == 1)
+  }
+
   @Test func pdQuantWithoutANetworkIsQDrop() throws {
     let problem = layer.problem(
       LayerScheme(weights: try scheme(bits: 3), inputs: try inputs(dynamic: false)))

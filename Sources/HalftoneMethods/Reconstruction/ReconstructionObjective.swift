@@ -83,7 +83,7 @@ public struct LogitDivergence: ReconstructionObjective {
   ///
   /// Penalties and learning rates are set for squared errors, and divergences may be hundreds of times
   /// smaller. 1 where rounding changes nothing.
-  func scaleOfSquaredError(in problem: BlockProblem, batch: Int) throws -> Float {
+  package func scaleOfSquaredError(in problem: BlockProblem, batch: Int) throws -> Float {
     let first = problem.training.lowerBound
     let samples = first..<min(first + batch, problem.training.upperBound)
     var rounded = problem.block
