@@ -1,3 +1,5 @@
+import HalftoneLayers
+import HalftoneSchemes
 public import HalftoneTensor
 
 /// What an objective may look at in one iteration.
