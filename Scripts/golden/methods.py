@@ -22,6 +22,7 @@ from grids import (
 from coordinate_descent import cross_moments, drifted, write_quantease
 from learned_rounding import write_adaround, write_flexround, write_lora, write_lsq
 from lrq import write_lrq
+from objectives import write_objectives
 from offset_rounding import write_adaquant, write_signround
 
 DEAD = [5, 40]
@@ -196,6 +197,7 @@ def main() -> None:
     write_discquant(weight, inputs)
     write_lorc(weight, inputs)
     write_bias_correction(weight, inputs)
+    write_objectives()
 
 
 if __name__ == "__main__":

@@ -49,8 +49,9 @@ extension ReconstructionMethod {
     if lastBlock == .logits, let network = problem.network,
       problem.index == network.model.blockCount - 1
     {
-      reconstruction.objective = LogitDivergence(
-        tail: try NetworkTail(network, after: problem.index))
+      let tail = try NetworkTail(network, after: problem.index)
+      let scale = try LogitDivergence(tail: tail).scaleOfSquaredError(in: problem, batch: batch)
+      reconstruction.objective = LogitDivergence(tail: tail, scale: scale)
     }
     return reconstruction
   }
