@@ -64,10 +64,13 @@ import Testing
 
   /// Against the definition, on points of a small grid with many ties.
   @Test func theFrontIsThatOfItsDefinition() {
-    let points = (0..<40).map { (Double($0 * 7 % 6), Double($0 * 11 % 8)) }
-    let expected = points.indices.filter { i in
-      !points.contains { other in
-        other.0 <= points[i].0 && other.1 <= points[i].1 && other != points[i]
+    let points: [(Double, Double)] = (0..<40).map { (i: Int) -> (Double, Double) in
+      (Double(i * 7 % 6), Double(i * 11 % 8))
+    }
+    let expected: [Int] = points.indices.filter { (i: Int) -> Bool in
+      let own: (Double, Double) = points[i]
+      return !points.contains { (other: (Double, Double)) -> Bool in
+        other.0 <= own.0 && other.1 <= own.1 && (other.0 != own.0 || other.1 != own.1)
       }
     }
     #expect(ParetoFront.indices(of: points).sorted() == expected)
