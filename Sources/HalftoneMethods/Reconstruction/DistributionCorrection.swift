@@ -117,14 +117,23 @@ package struct DistributionCorrection {
     of layers: Set<String>, _ block: any TransformerBlock, _ stream: ActivationStream,
     _ range: Range<Int>, _ problem: BlockProblem
   ) -> [String: Moments] {
-    var pieces: [String: [Tensor]] = [:]
+    var sums: [String: (mean: Tensor, square: Tensor)] = [:]
     for i in range {
       var context = problem.makeContext(1)
-      context.observe = { name, input in
-        if layers.contains(name) { pieces[name, default: []].append(input) }
+      context.observe = { name, x in
+        guard layers.contains(name) else { return }
+        let average = Tensor(repeating: 1 / Float(x.rows), shape: [1, x.rows])
+        let (mean, square) = (average.matmul(x), average.matmul(x * x))
+        sums[name] = sums[name].map { ($0.mean + mean, $0.square + square) } ?? (mean, square)
       }
       _ = block(stream.samples(i..<i + 1), context)
     }
-    return pieces.mapValues { moments(of: .concatenating($0), samples: 1) }
+    return sums.mapValues { sum in
+      let (mean, square) = (sum.mean * (1 / Float(range.count)), sum.square.values)
+      let deviation = zip(mean.values, square).map { mean, square in
+        (max(square / Float(range.count) - mean * mean, 0) + 1e-8).squareRoot()
+      }
+      return Moments(mean: mean, deviation: Tensor(deviation, shape: mean.shape))
+    }
   }
 }
