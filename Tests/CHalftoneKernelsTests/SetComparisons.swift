@@ -236,13 +236,14 @@ let roundingComparisons = [
   },
   Comparison("adaround_pullback") { k, n, random in
     let (w, v, g) = (random.finite(n), random.finite(n), random.uniform(n))
-    return [(0, 0.01), (0, 0), (1, 0)].flatMap { hard, lambda in
+    func pulled(hard: Int32, lambda: Float) -> [UInt32] {
       var (sum, slope): (Float, Float) = (0, 0)
       let dv = output(n) {
         sum = k.adaround_pullback(w, v, shifted, hard, g, lambda, 3.5, $0, &slope, n)
       }
       return bits(dv, [sum, slope])
     }
+    return pulled(hard: 0, lambda: 0.01) + pulled(hard: 0, lambda: 0) + pulled(hard: 1, lambda: 0)
   },
   Comparison("adaround_start") { k, n, random in
     let w = random.finite(n)
