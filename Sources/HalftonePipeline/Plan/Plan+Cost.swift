@@ -1,4 +1,5 @@
 import HalftoneMethods
+import HalftoneSchemes
 import HalftoneTensor
 
 /// Rough figures, each from the sizes alone, so that they can be printed before anything is read.
