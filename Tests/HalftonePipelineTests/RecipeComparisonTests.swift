@@ -51,7 +51,8 @@ import Testing
       evaluate: { trial in
         log.evaluated.append("\(trial.label) \(trial.seed)")
         return ComparisonRun.Predictions(
-          tokens: 10, perplexity: perplexity, standardError: nil, originalPerplexity: 5, klMean: 0.1,
+          tokens: 10, perplexity: perplexity, standardError: nil, originalPerplexity: 5,
+          klMean: 0.1,
           klP99: 1, top1Agreement: 0.5)
       })
     comparison.didFinish = { log.rows.append($0) }
@@ -116,7 +117,10 @@ import Testing
     #expect(try runs { $0.threads = 2 } == 1)
     #expect(try runs { $0.calibration = [text] } == 1)
     #expect(try runs { $0.text = try scratch.write("other.txt", "Another text.") } == 1)
-    #expect(try runs { $0.resume = false; $0.overwrite = true } == 1)
+    #expect(
+      try runs {
+        $0.resume = false; $0.overwrite = true
+      } == 1)
     #expect(try runs { $0.context = 64 } == 1)
   }
 

@@ -1,5 +1,5 @@
 public import HalftoneTensor
-import HalftoneLayers
+public import HalftoneLayers
 import HalftoneSchemes
 
 /// Trains a learnable rounding so that a unit of the network keeps its output.
@@ -41,6 +41,10 @@ public struct Reconstruction {
     public var solution: BlockSolution
     /// The final leaves of each layer's rounding variables.
     public var leaves: [String: [Tensor]]
+    /// The input quantizers of all layers that have one, also of layers whose weights have no scheme.
+    public var inputs: [String: InputQuantizer]
+    /// Why the training ended early, if it did.
+    public var warning: String?
   }
 
   public init(iterations: Int, batch: Int, learningRate: Float) {
@@ -165,6 +169,8 @@ private struct TrainingRun: ~Copyable {
     (solution.lossFirst, solution.lossLast, solution.iterations) = (first, last, done)
     solution.heldOutFirst = heldOut.first?.loss
     solution.heldOutLast = failure == nil ? heldOut.last?.loss : best?.loss
-    return Reconstruction.Result(solution: solution, leaves: unit.leavesByLayer)
+    return Reconstruction.Result(
+      solution: solution, leaves: unit.leavesByLayer, inputs: unit.inputQuantizers, warning: warning
+    )
   }
 }
