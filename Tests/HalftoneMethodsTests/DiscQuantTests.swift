@@ -137,7 +137,8 @@ import Testing
     let problem = try Self.problem(Self.model())
     let solution = try method(40).solve(problem)
     let carried = try #require(solution.carried)
-    #expect(Set(carried.keys) == Set(problem.network?.schemes(1).keys ?? [:].keys))
+    let later = try #require(problem.network).schemes(1)
+    #expect(Set(carried.keys) == Set(later.keys))
     for linear in problem.block.linears {
       let scheme = try #require(problem.schemes[linear.name]?.weights)
       let weights = linear.weight.dense()

@@ -4,6 +4,7 @@ import HalftonePipeline
 import HalftoneReport
 import HalftoneTensor
 import HalftoneTestSupport
+import HalftoneTokenizers
 import Testing
 
 /// Runs of a method that trains all blocks at once.
