@@ -2,7 +2,8 @@
 public enum MethodCatalog {
   /// The methods, of which a recipe names exactly one.
   public static let all: [any QuantizationMethod.Type] = [
-    RoundToNearest.self, GPTQ.self, QuantEase.self, AdaRound.self, FlexRound.self, CBQ.self,
+    RoundToNearest.self, GPTQ.self, QuantEase.self, AdaRound.self, FlexRound.self, LRQ.self,
+    SignRound.self, AdaQuant.self, BRECQ.self, QDrop.self, PDQuant.self, CBQ.self, DiscQuant.self,
   ]
 
   /// What may come before the method.

@@ -26,6 +26,16 @@ import Testing
         range: options.contains("minmax") ? .minMax : .minMSE)
       offset = symmetric ? 0 : 1 << (bits - 1)
     }
+
+    /// The grid of stored steps, its zeros in our codes.
+    func grid(_ golden: GoldenFile, steps: Tensor) throws -> GridTable {
+      let half = Float(1 << (scheme.format.bits - 1))
+      let zeros =
+        offset == 0
+        ? Tensor(repeating: 0, shape: steps.shape)
+        : Tensor(try golden.integers("zero_points").map { Float($0) - half }, shape: steps.shape)
+      return GridTable(scales: steps.detached, zeros: zeros, low: -half, high: half - 1)
+    }
   }
 
   @Test(arguments: [2, 3, 4, 8], [true, false]) func roundToNearest(bits: Int, symmetric: Bool)
@@ -122,7 +132,7 @@ import Testing
   ]) func flexRound(_ name: String) throws {
     let weights = try GoldenFile("layer.safetensors").floats("weight")
     let golden = try GoldenFile("FlexRound/\(name).safetensors")
-    let grid = try self.grid(golden, try Case(name), steps: try golden.floats("l1").exp())
+    let grid = try Case(name).grid(golden, steps: try golden.floats("l1").exp())
     let leaves = [
       Tensor(repeating: 0, shape: grid.scales.shape), try golden.floats("v2"),
       try golden.floats("v3").reshaped([16]),
@@ -142,7 +152,7 @@ import Testing
     let weights = try GoldenFile("layer.safetensors").floats("weight")
     let golden = try GoldenFile("AdaRound/\(name).safetensors")
     let parts = try Case(name)
-    let grid = try self.grid(golden, parts, steps: try golden.floats("scales"))
+    let grid = try parts.grid(golden, steps: try golden.floats("scales"))
     let leaf = try golden.floats("v").tracked()
     let soft = weights.adaRounded(grid, v: leaf)
     expectClose(soft, try golden.floats("soft"), tolerance: 1e-6)

@@ -28,16 +28,23 @@ extension OperationGradientTests {
       checkFlexRound(seed, tableRows: 4, groups: 1, zero: 0)
       checkFlexRound(seed, tableRows: 4, groups: 2, zero: -3)
     case .adaRound: checkAdaRound(seed)
+    case .signRound:
+      checkSignRound(seed, symmetric: true, table: [1, 1])
+      checkSignRound(seed, symmetric: true, table: [4, 2])
+      checkSignRound(seed, symmetric: false, table: [4, 1])
+    case .perturbedRound:
+      checkPerturbedRound(seed, table: [1, 1])
+      checkPerturbedRound(seed, table: [4, 2])
     default: Issue.record("no check for \(operation)")
     }
   }
 
-  private func normal(_ shape: [Int], _ seed: UInt64) -> Tensor {
+  func normal(_ shape: [Int], _ seed: UInt64) -> Tensor {
     var generator = SeededGenerator(seed: seed)
     return .normal(shape: shape, using: &generator)
   }
 
-  private func derivative(_ f: (Double) -> Double) -> Double { (f(1e-5) - f(-1e-5)) / 2e-5 }
+  func derivative(_ f: (Double) -> Double) -> Double { (f(1e-5) - f(-1e-5)) / 2e-5 }
 
   private func checkFakeQuantize(_ seed: UInt64) {
     let (x, g) = (normal([40], seed), normal([40], seed &+ 9))

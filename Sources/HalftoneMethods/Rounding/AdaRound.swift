@@ -41,6 +41,13 @@ public struct AdaRound: ReconstructionMethod, Equatable {
 
   public init() {}
 
+  /// The rounding with this penalty, for methods that train it in their own way.
+  init(penalty: Float, exponents: (start: Float, end: Float), warmUp: Float) {
+    self.penalty = penalty
+    (startExponent, endExponent) = exponents
+    self.warmUp = warmUp
+  }
+
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     try validateTraining()
     try schedule.validate(for: Self.name)
