@@ -11,13 +11,20 @@ import Testing
 @Suite struct CBQTests {
   let layer = CorrelatedLayer(seed: 3)
 
+  /// The paper's rounding.
+  static var lora: CBQ {
+    var method = CBQ()
+    method.rounding = .lora
+    return method
+  }
+
   // MARK: - Rounding
 
   @Test(arguments: [Granularity.tensor, .channel, .group(16)], [true, false])
   func startsAtRoundToNearest(_ granularity: Granularity, symmetric: Bool) throws {
     for bits in 2...4 {
       let scheme = try scheme(bits: bits, granularity, symmetric: symmetric)
-      let start = try CBQ().variables(for: layer.weights, scheme)
+      let start = try Self.lora.variables(for: layer.weights, scheme)
       let rounded = try RoundToNearest.quantize(layer.weights, scheme)
       #expect(start.weights().values == rounded.dequantized().values)
       #expect(try start.quantized().codeValues == rounded.codeValues)
@@ -27,7 +34,7 @@ import Testing
 
   /// Ŵ is s·(⌊W/s⌋ + h(V₀ + A1·A2)), computed here in `Double`.
   @Test func softWeightsFollowTheEquation() throws {
-    var method = CBQ()
+    var method = Self.lora
     (method.straightThrough, method.rank) = (false, 2)
     var variables = try method.variables(for: layer.weights, try scheme(bits: 4))
     var generator = SeededGenerator(seed: 1)
@@ -53,7 +60,7 @@ import Testing
   }
 
   @Test func aRankLargerThanTheMatrixIsRefused() throws {
-    var method = CBQ()
+    var method = Self.lora
     method.rank = 25
     let scheme = LayerScheme(weights: try scheme(bits: 4))
     let error = #expect(throws: SchemeError.self) {
@@ -92,7 +99,7 @@ import Testing
   /// taken there, it comes out as it went in.
   @Test func theSecondWindowGoesOnWhereTheFirstEnded() throws {
     let network = try SmallNetwork()
-    var method = CBQ()
+    var method = Self.lora
     (method.iterations, method.batch, method.learningRate) = (20, 2, 1e-2)
     let first = try method.solve(try network.problem(0, carried: [:]))
     let carried = try #require(first.carried)

@@ -28,8 +28,8 @@ import Testing
   /// Blocks 0–2, 2–4: block 1 is finished before it is asked for, block 2 trained twice, and the
   /// second window is the last.
   @Test(arguments: [
-    "cbq: { window: 3, overlap: 1, iterations: 4, batch: 2 }",
-    "cbq: { window: 2, overlap: 1, rounding: flexround, iterations: 4, batch: 2 }",
+    "cbq: { window: 3, overlap: 1, rounding: lora, iterations: 4, batch: 2 }",
+    "cbq: { window: 2, overlap: 1, iterations: 4, batch: 2 }",
   ]) func aStoppedRunGoesOnToTheSameBytes(_ step: String) throws {
     let whole = try QuantizationRun(options(step, output: "whole"))()
     for blocks in 1...4 {
