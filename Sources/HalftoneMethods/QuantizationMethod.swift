@@ -176,6 +176,9 @@ public struct BlockSolution: Sendable {
   public var heldOutLast: Float?
   /// Numbers the training moved to choose the codes of all layers; nil for methods that do not train.
   public var learnedParameters: Int?
+  /// The share of rounding variables within 0.01 of a code when the training ended, where a method
+  /// rounds what has not settled.
+  public var settled: Float?
   /// Tensors for the blocks still to come, kept with the run; nil leaves those kept before.
   public var carried: [String: Tensor]?
 

@@ -81,7 +81,7 @@ import Testing
     let rounded = try RoundToNearest.quantize(layer.weights, scheme(bits: 3))
     let right = try factors(lorc(8, aware: true), layer.weights, rounded, inputs).right.float()
     #expect((0..<8).allSatisfy { right.values[$0 * 48 + 7] == 0 })
-    #expect(right.values.allSatisfy(\.isFinite))
+    #expect(right.values.allSatisfy { $0.isFinite })
   }
 
   @Test func aRankLargerThanTheMatrixIsRefused() throws {
@@ -159,7 +159,8 @@ import Testing
   private func problem(_ inputBits: Int?) throws -> BlockProblem {
     let one = CorrelatedLayer(seed: 1)
     let other = CorrelatedLayer(rows: 32, columns: 24, seed: 2)
-    let shifted = one.inputs + 0.5
+    let half = Tensor(repeating: 0.5, shape: one.inputs.shape)
+    let shifted = one.inputs + half
     var scheme = LayerScheme(weights: try scheme(bits: 3))
     if let inputBits {
       scheme.inputs = InputScheme(
@@ -177,7 +178,7 @@ import Testing
     return BlockProblem(
       index: 0, block: block, schemes: ["first": scheme, "second": scheme],
       original: ActivationStream(activations: shifted, length: one.length),
-      quantized: ActivationStream(activations: shifted * 1.1 + 0.1, length: one.length),
+      quantized: ActivationStream(activations: shifted * 1.1 + half * 0.2, length: one.length),
       targets: ActivationStream(activations: shifted, length: one.length),
       training: 0..<one.samples, heldOut: 0..<one.samples,
       makeContext: { ForwardContext(batch: $0, length: one.length, cosine: empty, sine: empty) },

@@ -14,21 +14,13 @@ import Testing
       preconditionFailure("no method \(name)")
     }
     let method = type.init()
-    if var flexRound = method as? FlexRound {
-      flexRound.iterations = 300
-      return flexRound
+    if var trained = method as? any ReconstructionMethod {
+      trained.iterations = 300
+      return trained
     }
-    if var adaRound = method as? AdaRound {
-      adaRound.iterations = 300
-      return adaRound
-    }
-    if var lrq = method as? LRQ {
-      lrq.iterations = 300
-      return lrq
-    }
-    if var adaQuant = method as? AdaQuant {
-      adaQuant.iterations = 300
-      return adaQuant
+    if var discQuant = method as? DiscQuant {
+      discQuant.iterations = 300
+      return discQuant
     }
     return method
   }

@@ -47,6 +47,7 @@ import Testing
   @Test(arguments: [
     "[ rtn: {}, lorc: { rank: 4 } ]", "[ rtn: {}, bias-correction: {} ]",
     "[ rtn: {}, lorc: { rank: 2, activation-aware: true }, bias-correction: {} ]",
+    "[ quantease: { outliers: 0.01, sweeps: 2 } ]",
   ]) func whatIsWrittenIsWhatWasPlanned(_ steps: String) throws {
     let options = try options("scheme: { weights: { bits: 4 } }\nsteps: \(steps)")
     let plan = try Plan(
@@ -59,7 +60,11 @@ import Testing
     #expect(
       inspection.layers.reduce(0) { $0 + $1.bytes } == plan.layers.reduce(0) { $0 + $1.bytesAfter })
     let method = try config()["quantization_config"]?["quant_method"]?.string
-    #expect(method == (steps.contains("lorc") ? "halftone" : "compressed-tensors"))
+    let isOwn = steps.contains("lorc") || steps.contains("outliers")
+    #expect(method == (isOwn ? "halftone" : "compressed-tensors"))
+    if steps.contains("outliers") {
+      #expect(inspection.layers.allSatisfy { $0.scheme.hasSuffix(" outliers") })
+    }
     if steps.contains("lorc") {
       #expect(inspection.layers.allSatisfy { $0.scheme.contains(", low rank ") })
     }
@@ -136,9 +141,13 @@ import Testing
 
   // MARK: - Resuming
 
-  @Test(arguments: [1, 3, 5]) func aStoppedRunGoesOnToTheSameBytes(_ blocks: Int) throws {
-    _ = try QuantizationRun(options(Self.everything, output: "whole"))()
-    var run = QuantizationRun(try options(Self.everything))
+  static let outliers =
+    "scheme: { weights: { bits: 3 } }\nsteps: [ quantease: { outliers: 0.01, sweeps: 2 } ]"
+
+  @Test(arguments: [1, 3, 5], [everything, outliers])
+  func aStoppedRunGoesOnToTheSameBytes(_ blocks: Int, recipe: String) throws {
+    _ = try QuantizationRun(options(recipe, output: "whole"))()
+    var run = QuantizationRun(try options(recipe))
     var asked = 0
     run.shouldStop = {
       asked += 1
@@ -156,7 +165,9 @@ import Testing
   // MARK: - Refusals
 
   @Test func ggufHasNoPlaceForAdditions() throws {
-    for steps in ["[ rtn, lorc ]", "[ rtn, bias-correction ]"] {
+    for steps in [
+      "[ rtn, lorc ]", "[ rtn, bias-correction ]", "[ quantease: { outliers: 0.01 } ]",
+    ] {
       var options = try options(
         "scheme: { weights: { bits: 4, group: 4 } }\nsteps: \(steps)", output: "x.gguf")
       options.format = .gguf

@@ -64,11 +64,14 @@ import Testing
 
   /// Against the definition, on points of a small grid with many ties.
   @Test func theFrontIsThatOfItsDefinition() {
-    let points = (0..<40).map { (Double($0 * 7 % 6), Double($0 * 11 % 8)) }
-    let expected = points.indices.filter { i in
-      !points.contains { other in
-        other.0 <= points[i].0 && other.1 <= points[i].1 && other != points[i]
-      }
+    let points = (0..<40).map { (i: Int) -> (Double, Double) in
+      (Double(i * 7 % 6), Double(i * 11 % 8))
+    }
+    func beats(_ a: (Double, Double), _ b: (Double, Double)) -> Bool {
+      a.0 <= b.0 && a.1 <= b.1 && a != b
+    }
+    let expected = points.indices.filter { (i: Int) -> Bool in
+      !points.contains { beats($0, points[i]) }
     }
     #expect(ParetoFront.indices(of: points).sorted() == expected)
   }

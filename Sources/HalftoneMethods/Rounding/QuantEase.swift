@@ -91,9 +91,18 @@ public struct QuantEase: LayerSolver, Equatable {
     }
   }
 
+  /// A position and a value for each outlier.
+  public func extraBytes(_ scheme: LayerScheme, rows: Int, columns: Int) -> Int {
+    8 * outlierCount(of: rows * columns)
+  }
+
+  private func outlierCount(of elements: Int) -> Int {
+    Int((Double(outliers) * Double(elements)).rounded())
+  }
+
   public func solve(_ problem: LayerProblem) throws -> LayerSolution {
     try problem.checkFinite(Self.name)
-    let count = Int((Double(outliers) * Double(problem.weights.count)).rounded())
+    let count = outlierCount(of: problem.weights.count)
     var warnings: [String] = []
     let dead = problem.deadColumns
     if !dead.isEmpty {

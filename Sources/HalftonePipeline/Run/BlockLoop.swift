@@ -64,7 +64,8 @@ struct BlockLoop {
         lossLast: solution.lossLast.map(Double.init), iterations: solution.iterations,
         seconds: seconds, heldOutFirst: solution.heldOutFirst.map(Double.init),
         heldOutLast: solution.heldOutLast.map(Double.init),
-        learnedParameters: solution.learnedParameters))
+        learnedParameters: solution.learnedParameters,
+        settled: solution.settled.map(Double.init)))
   }
 
   private func problem(
