@@ -1,6 +1,7 @@
 import Foundation
 import HalftoneTensor
 import HalftoneTestSupport
+import Testing
 
 extension OperationGradientTests {
   /// Ŵ = s·(clamp(round(n) + z) − z) with the roundings replaced by adding their residues at the point.
