@@ -35,12 +35,14 @@ import Testing
     for solution in [try flex.solve(problem), try ada.solve(problem)] {
       #expect(solution.layers.count == problem.block.linears.count)
       for linear in problem.block.linears {
-        let (x, w) = (try #require(inputs[linear.name]), linear.weight.dense())
+        let x = try #require(inputs[linear.name])
+        let w = linear.weight.dense()
         func error(_ weight: QuantizedTensor) -> Float {
           x.linear(weight.dequantized()).squaredError(to: x.linear(w), dividedBy: 1).scalar
         }
         let rounded = try RoundToNearest.quantize(w, scheme(bits: 3))
-        #expect(try error(#require(solution.layers[linear.name]).weight) < error(rounded))
+        let learned = try #require(solution.layers[linear.name])
+        #expect(error(learned.weight) < error(rounded))
       }
     }
   }
@@ -104,15 +106,11 @@ import Testing
 private struct BrokenGradient: LearnableRounding {
   struct Variables: RoundingVariables {
     let start: QuantizedTensor
-    var leaves = [Tensor(repeating: 0, shape: [1]).tracked()]
+    var leaves: [Tensor]
     let relativeRates: [Float] = [1]
 
     /// clamp(ln 0) is 0; the clamp passes no gradient on, and 0/0 is what ln makes of it.
-    func weights() -> Tensor {
-      let zero = leaves[0].log().clamped(to: 0...1)
-      let weights = start.dequantized()
-      return weights.addingRow(.concatenating([Tensor](repeating: zero, count: weights.columns)))
-    }
+    func weights() -> Tensor { start.dequantized().addingRow(leaves[0].log().clamped(to: 0...1)) }
 
     func penalty(progress: Float) -> Tensor? { nil }
 
@@ -120,7 +118,9 @@ private struct BrokenGradient: LearnableRounding {
   }
 
   func variables(for weights: Tensor, _ scheme: WeightScheme) throws -> any RoundingVariables {
-    Variables(start: try RoundToNearest.quantize(weights, scheme))
+    Variables(
+      start: try RoundToNearest.quantize(weights, scheme),
+      leaves: [Tensor(repeating: 0, shape: [weights.columns]).tracked()])
   }
 }
 
