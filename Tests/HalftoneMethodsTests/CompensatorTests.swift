@@ -121,7 +121,8 @@ import Testing
     }
     let context = problem.makeContext(problem.quantized.samples)
     let expected = means(of: problem.block(problem.original.activations, context))
-    let plain = means(of: try rounded(problem)(problem.quantized.activations, context))
+    let nearest = try rounded(problem)
+    let plain = means(of: nearest(problem.quantized.activations, context))
     let corrected = means(of: quantized(problem.quantized.activations, context))
     let scale = expected.map { abs($0) }.max() ?? 0
     #expect(zip(corrected, expected).allSatisfy { abs($0 - $1) <= 1e-6 * scale })
