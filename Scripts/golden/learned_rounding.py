@@ -140,6 +140,59 @@ def adaround(weight, given, gradient, scale, zero, bounds, beta: float = 3.0) ->
                 hard=(hard_codes - zero) * scale, hard_codes=hard_codes)
 
 
+# AdaRound of low rank, with a learned step
+
+RANK = 3
+
+
+def write_lora(weight: np.ndarray) -> None:
+    for seed, (name, (bits, symmetric, granularity)) in enumerate(LEARNED_CASES.items()):
+        random = np.random.default_rng(600 + seed)
+        grid = min_mse(units(weight, granularity), bits, symmetric)
+        scale = as_float32(scales_shape(grid.scale, granularity))
+        given = dict(
+            log_step=as_float32(0.1 * random.standard_normal(scale.shape)),
+            a1=as_float32(random.standard_normal((weight.shape[0], RANK))),
+            a2=as_float32(0.5 * random.standard_normal((RANK, weight.shape[1]))))
+        gradient = as_float32(random.standard_normal(weight.shape))
+        found = {}
+        for hard in (False, True):
+            found |= lora(weight, given, gradient, scale, grid, granularity, hard)
+        write(f"LoRARounding/{name}", dict(
+            scales=floats(scale), zero_points=integers(scales_shape(grid.zero, granularity)),
+            gradient=floats(gradient), **{key: floats(x) for key, x in given.items()},
+            **{key: floats(x) for key, x in found.items()}))
+
+
+def lora(weight, given, gradient, scale, grid: Grid, granularity: str, hard: bool) -> dict:
+    """V = V₀ + A1·A2, h(V₀) the fraction of W/s; V₀ takes no gradient, floor passes it straight."""
+    leaves = {key: torch.tensor(x, requires_grad=True) for key, x in given.items()}
+    step = torch.tensor(scale) * torch.exp(leaves["log_step"])
+    step = wide(step, weight.shape)
+    shift = torch.tensor(spread(grid.zero, granularity))
+    quotient = torch.tensor(weight) / step
+    below = quotient + (torch.floor(quotient) - quotient).detach()
+    start = -torch.log((ZETA - GAMMA) / ((quotient - below).detach() - GAMMA) - 1)
+    v = start.detach() + leaves["a1"] @ leaves["a2"]
+    share = torch.clamp(torch.sigmoid(v) * (ZETA - GAMMA) + GAMMA, 0, 1)
+    check_margin((quotient + 0.5).detach().numpy(), "LoRARounding")
+    if hard:
+        assert v.detach().abs().min() > 1e-5
+        share = share + ((v >= 0).to(share.dtype) - share).detach()
+    code = below + share + shift
+    result = step * (torch.clamp(code, *grid.bounds) - shift)
+    result.backward(torch.tensor(gradient))
+    kind = "hard" if hard else "soft"
+    return {kind: result.detach().numpy()} | {
+        f"{kind}_d{key}": leaf.grad.numpy() for key, leaf in leaves.items()}
+
+
+def wide(values: torch.Tensor, shape: tuple) -> torch.Tensor:
+    """[1, 1], [rows, 1] or [rows, groups] for every weight."""
+    groups = values.shape[1]
+    return values.repeat_interleave(shape[1] // groups, dim=1).expand(shape)
+
+
 # Learned step size of activations
 
 def write_lsq(inputs: np.ndarray) -> None:

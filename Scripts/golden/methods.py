@@ -13,13 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from discquant import write_discquant
 from compensators import write_bias_correction, write_lorc
 from grids import (
     GROUP, IN, OUT, check_margin, floats, hessian, integers, make_layer, min_max, min_mse,
     scales_shape, units, write,
 )
 from coordinate_descent import cross_moments, drifted, write_quantease
-from learned_rounding import write_adaround, write_flexround, write_lsq
+from learned_rounding import write_adaround, write_flexround, write_lora, write_lsq
+from lrq import write_lrq
+from objectives import write_objectives
+from offset_rounding import write_adaquant, write_signround
 
 DEAD = [5, 40]
 SEARCH = {"minmax": min_max, "minmse": min_mse}
@@ -185,9 +189,15 @@ def main() -> None:
     write_quantease(weight, inputs)
     write_flexround(weight)
     write_adaround(weight)
+    write_lora(weight)
     write_lsq(inputs)
+    write_lrq(weight)
+    write_signround(weight)
+    write_adaquant(weight)
+    write_discquant(weight, inputs)
     write_lorc(weight, inputs)
     write_bias_correction(weight, inputs)
+    write_objectives()
 
 
 if __name__ == "__main__":

@@ -31,5 +31,6 @@ const halftone_kernels CONCATENATED(halftone_, set, HALFTONE_SET) = {
     ENTRY(quantize), ENTRY(dequantize), ENTRY(round_trip), ENTRY(round_trip_error),
     ENTRY(round_trip_pullback),
     ENTRY(flexround), ENTRY(flexround_pullback), ENTRY(adaround), ENTRY(adaround_pullback),
+    ENTRY(adaround_start),
     ENTRY(pack), ENTRY(unpack),
 };

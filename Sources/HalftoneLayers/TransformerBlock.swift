@@ -35,9 +35,19 @@ public protocol TransformerBlock: Sendable {
   func callAsFunction(_ x: Tensor, _ context: ForwardContext) -> Tensor
   /// Visits the linear layers in the order in which they run.
   mutating func forEachLinear(_ body: (inout Linear) throws -> Void) rethrows
+  /// Visits the norms that ``scalingSites`` name, with their names in the checkpoint.
+  mutating func forEachNorm(_ body: (_ name: String, _ norm: inout RMSNorm) throws -> Void) rethrows
+  /// Where channels can be scaled without changing the block's function.
+  var scalingSites: [ScalingSite] { get }
 }
 
 extension TransformerBlock {
+  public mutating func forEachNorm(
+    _ body: (_ name: String, _ norm: inout RMSNorm) throws -> Void
+  ) rethrows {}
+
+  public var scalingSites: [ScalingSite] { [] }
+
   /// The linear layers in the order in which they run.
   public var linears: [Linear] {
     var copy = self

@@ -13,8 +13,8 @@ enum InputCalibration {
     var fixed: [String: InputScheme] = [:]
     for (name, scheme) in problem.schemes {
       guard let inputs = scheme.inputs else { continue }
-      if inputs.dynamic {
-        result[name] = .perToken(bits: inputs.format.bits, symmetric: inputs.symmetric)
+      if let quantizer = inputs.dynamicQuantizer {
+        result[name] = quantizer
       } else {
         fixed[name] = inputs
       }
@@ -51,5 +51,12 @@ enum InputCalibration {
       _ = problem.block(problem.quantized.samples(i..<i + 1), context)
     }
     return values
+  }
+}
+
+extension InputScheme {
+  /// What finds its range as it runs; nil for one that is fixed.
+  var dynamicQuantizer: InputQuantizer? {
+    dynamic ? .perToken(bits: format.bits, symmetric: symmetric) : nil
   }
 }

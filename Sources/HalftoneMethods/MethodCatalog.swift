@@ -2,11 +2,12 @@
 public enum MethodCatalog {
   /// The methods, of which a recipe names exactly one.
   public static let all: [any QuantizationMethod.Type] = [
-    RoundToNearest.self, GPTQ.self, QuantEase.self, AdaRound.self, FlexRound.self,
+    RoundToNearest.self, GPTQ.self, QuantEase.self, AdaRound.self, FlexRound.self, LRQ.self,
+    SignRound.self, AdaQuant.self, BRECQ.self, QDrop.self, PDQuant.self, CBQ.self, DiscQuant.self,
   ]
 
   /// What may come before the method.
-  public static let transforms: [any ModelTransform.Type] = []
+  public static let transforms: [any ModelTransform.Type] = [TruncateOutliers.self]
 
   /// What may come after it.
   public static let compensators: [any Compensator.Type] = [LoRC.self, BiasCorrection.self]

@@ -174,6 +174,11 @@ public struct BlockSolution: Sendable {
   /// The training objective with hard codes on held-out samples, before and after.
   public var heldOutFirst: Float?
   public var heldOutLast: Float?
+  /// Numbers the training moved to choose the codes of all layers; nil for methods that do not train.
+  public var learnedParameters: Int?
+  /// The share of rounding variables within 0.01 of a code when the training ended, where a method
+  /// rounds what has not settled.
+  public var settled: Float?
   /// Tensors for the blocks still to come, kept with the run; nil leaves those kept before.
   public var carried: [String: Tensor]?
 

@@ -32,6 +32,43 @@ public struct LlamaBlock: TransformerBlock {
     try body(&feedForward.up)
     try body(&feedForward.down)
   }
+
+  public mutating func forEachNorm(
+    _ body: (_ name: String, _ norm: inout RMSNorm) throws -> Void
+  ) rethrows {
+    try body(normNames.attention, &attentionNorm)
+    try body(normNames.feedForward, &feedForwardNorm)
+  }
+
+  private var normNames: (attention: String, feedForward: String) {
+    let prefix = "model.layers.\(attention.index)"
+    return ("\(prefix).input_layernorm", "\(prefix).post_attention_layernorm")
+  }
+
+  /// The inputs of q, k, v; of o; of gate and up; of down.
+  public var scalingSites: [ScalingSite] {
+    let (hidden, inner) = (attentionNorm.weight.count, feedForward.down.weight.shape[1])
+    let headWidth = attention.output.weight.shape[1] / attention.heads
+    let shared = attention.heads / attention.keyHeads
+    return [
+      ScalingSite(
+        producer: .norm(normNames.attention),
+        consumers: [attention.queries.name, attention.keys.name, attention.values.name],
+        sources: Array(0..<hidden)),
+      // Query heads that share a key head read the same values.
+      ScalingSite(
+        producer: .linear(attention.values.name), consumers: [attention.output.name],
+        sources: (0..<attention.heads * headWidth).map { channel in
+          channel / headWidth / shared * headWidth + channel % headWidth
+        }),
+      ScalingSite(
+        producer: .norm(normNames.feedForward),
+        consumers: [feedForward.gate.name, feedForward.up.name], sources: Array(0..<hidden)),
+      ScalingSite(
+        producer: .linear(feedForward.up.name), consumers: [feedForward.down.name],
+        sources: Array(0..<inner)),
+    ]
+  }
 }
 
 /// The final norm and the projection to the vocabulary.

@@ -3,6 +3,16 @@
 
 /// The shipped recipes by name.
 let shippedRecipes: [String: String] = [
+  "adaquant-w4a16": #"""
+    # 4-bit weights per channel by AdaQuant.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - adaquant
+    calibration: { samples: 512, length: 256 }
+
+    """#,
   "adaround-w3a16": #"""
     # 3-bit weights per channel by AdaRound.
     scheme:
@@ -20,6 +30,58 @@ let shippedRecipes: [String: String] = [
       ignore: [ lm_head, embed_tokens ]
     steps:
       - adaround
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "brecq-w3a16": #"""
+    # 3-bit weights per channel by BRECQ with Fisher weighting.
+    scheme:
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - brecq: { fisher: true }
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "cbq-w2a16": #"""
+    # 2-bit weights per channel by CBQ: windows of two blocks, each sharing one with the next.
+    scheme:
+      weights: { type: int, bits: 2, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - cbq
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "cbq-w4a4": #"""
+    # 4-bit weights per channel and 4-bit inputs per token by CBQ: windows of two blocks, each sharing one with the next.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 4, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - cbq
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "cbq-w4a8": #"""
+    # 4-bit weights per channel and 8-bit inputs per token by CBQ: windows of two blocks, each sharing one with the next.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 8, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - cbq
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "discquant-w3a16-g64": #"""
+    # 3-bit weights in groups of 64 (3.25 bits with 16-bit scales) by DiscQuant.
+    scheme:
+      weights: { type: int, bits: 3, group: 64, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - discquant
     calibration: { samples: 512, length: 256 }
 
     """#,
@@ -168,6 +230,69 @@ let shippedRecipes: [String: String] = [
     calibration: { samples: 128, length: 256 }
 
     """#,
+  "lrq-w3a16": #"""
+    # 3-bit weights per channel by LRQ.
+    scheme:
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - lrq
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "lrq-w4a16": #"""
+    # 4-bit weights per channel by LRQ.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - lrq
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "pd-quant-w2a16": #"""
+    # 2-bit weights per channel by PD-Quant.
+    scheme:
+      weights: { type: int, bits: 2, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - pd-quant
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "pd-quant-w4a4": #"""
+    # 4-bit weights per channel and 4-bit inputs per token by PD-Quant.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 4, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - pd-quant
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "qdrop-w4a4": #"""
+    # 4-bit weights per channel and 4-bit inputs per token by QDrop.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 4, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - qdrop
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "qdrop-w4a8": #"""
+    # 4-bit weights per channel and 8-bit inputs per token by QDrop.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 8, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - qdrop
+    calibration: { samples: 512, length: 256 }
+
+    """#,
   "quantease-w2a16": #"""
     # 2-bit weights per channel by QuantEase, from GPTQ.
     scheme:
@@ -255,6 +380,36 @@ let shippedRecipes: [String: String] = [
       ignore: [ lm_head, embed_tokens ]
     steps:
       - rtn
+
+    """#,
+  "signround-w3a16": #"""
+    # 3-bit weights per channel by SignRound.
+    scheme:
+      weights: { type: int, bits: 3, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - signround
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "signround-w4a16-g64": #"""
+    # 4-bit weights in groups of 64 by SignRound (AutoRound).
+    scheme:
+      weights: { type: int, bits: 4, granularity: group, group: 64, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - signround
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "signround-w4a16": #"""
+    # 4-bit weights per channel by SignRound.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - signround
+    calibration: { samples: 512, length: 256 }
 
     """#,
 ]

@@ -173,10 +173,15 @@ public struct BlockRecord: Codable, Equatable, Sendable {
   /// The same objective with hard codes on held-out samples, before and after.
   public var heldOutFirst: Double?
   public var heldOutLast: Double?
+  /// Numbers that were learned to choose the codes of the block.
+  public var learnedParameters: Int?
+  /// The share of rounding variables that had settled on a code when the training ended.
+  public var settled: Double?
 
   public init(
     index: Int, lossFirst: Double? = nil, lossLast: Double? = nil, iterations: Int,
-    seconds: Double, heldOutFirst: Double? = nil, heldOutLast: Double? = nil
+    seconds: Double, heldOutFirst: Double? = nil, heldOutLast: Double? = nil,
+    learnedParameters: Int? = nil, settled: Double? = nil
   ) {
     self.index = index
     self.lossFirst = lossFirst
@@ -185,14 +190,17 @@ public struct BlockRecord: Codable, Equatable, Sendable {
     self.seconds = seconds
     self.heldOutFirst = heldOutFirst
     self.heldOutLast = heldOutLast
+    self.learnedParameters = learnedParameters
+    self.settled = settled
   }
 
   enum CodingKeys: String, CodingKey {
-    case index, iterations, seconds
+    case index, iterations, seconds, settled
     case lossFirst = "loss_first"
     case lossLast = "loss_last"
     case heldOutFirst = "held_out_first"
     case heldOutLast = "held_out_last"
+    case learnedParameters = "learned_parameters"
   }
 }
 
@@ -207,5 +215,7 @@ extension BlockRecord {
     try fields.encode(seconds, forKey: .seconds)
     try fields.encode(heldOutFirst, forKey: .heldOutFirst)
     try fields.encode(heldOutLast, forKey: .heldOutLast)
+    try fields.encode(learnedParameters, forKey: .learnedParameters)
+    try fields.encode(settled, forKey: .settled)
   }
 }

@@ -89,28 +89,53 @@ struct AdaRoundTests {
 
   private func sigmoid(_ v: Float) -> Double { 1 / (1 + exp(-Double(v))) }
   private func rectified(_ v: Float) -> Double { min(max(1.2 * sigmoid(v) - 0.1, 0), 1) }
-  private func unlimited(_ i: Int) -> Double {
-    Double((w[i] / grid.scale).rounded(.down)) + rectified(v[i]) + Double(grid.zero)
+  private func unlimited(_ i: Int, hard: Bool = false) -> Double {
+    let share = hard ? (v[i] >= 0 ? 1 : 0) : rectified(v[i])
+    return Double((w[i] / grid.scale).rounded(.down)) + share + Double(grid.zero)
   }
 
-  @Test("values")
-  func values() throws {
+  private func held(_ i: Int, hard: Bool) -> Double {
+    let code = min(max(unlimited(i, hard: hard), Double(grid.low)), Double(grid.high))
+    return Double(grid.scale) * (code - Double(grid.zero))
+  }
+
+  @Test("values", arguments: [false, true])
+  func values(hard: Bool) throws {
     let kernels = try generic()
-    let found = output(n) { kernels.adaround(w, v, grid, $0, n) }
-    let expected = (0..<n).map { i -> Double in
-      let code = min(max(unlimited(i), Double(grid.low)), Double(grid.high))
-      return Double(grid.scale) * (code - Double(grid.zero))
+    let found = output(n) { kernels.adaround(w, v, grid, hard ? 1 : 0, $0, n) }
+    #expect(near(found, (0..<n).map { held($0, hard: hard) }, 2e-6))
+  }
+
+  @Test("the slope of the step", arguments: [false, true])
+  func step(hard: Bool) throws {
+    let kernels = try generic()
+    var slope: Float = 0
+    _ = output(n) {
+      _ = kernels.adaround_pullback(w, v, grid, hard ? 1 : 0, g, 0, 1, $0, &slope, n)
     }
-    #expect(near(found, expected, 2e-6))
+    let bounds = Double(grid.low)...Double(grid.high)
+    let terms = (0..<n).map { i in
+      let weight = bounds.contains(unlimited(i, hard: hard)) ? Double(w[i]) : 0
+      return (held(i, hard: hard) - weight) * Double(g[i])
+    }
+    #expect(near([slope], [terms.reduce(0, +)], 1e-5))
+  }
+
+  @Test("the start gives back the fraction")
+  func start() throws {
+    let kernels = try generic()
+    let found = output(n) { kernels.adaround_start(w, grid, $0, n) }
+    let fractions = w.map { Double($0 / grid.scale - ($0 / grid.scale).rounded(.down)) }
+    #expect(near(found.map { Float(rectified($0)) }, fractions, 2e-6))
   }
 
   @Test("gradients and regulariser", arguments: [0, 0.01] as [Float])
   func gradients(lambda: Float) throws {
     let kernels = try generic()
     let beta = 3.5
-    var penalty: Float = 0
+    var (penalty, slope): (Float, Float) = (0, 0)
     let found = output(n) {
-      penalty = kernels.adaround_pullback(w, v, grid, g, lambda, Float(beta), $0, n)
+      penalty = kernels.adaround_pullback(w, v, grid, 0, g, lambda, Float(beta), $0, &slope, n)
     }
     let expected = (0..<n).map { i -> Double in
       let (h, s) = (rectified(v[i]), sigmoid(v[i]))
@@ -128,8 +153,9 @@ struct AdaRoundTests {
   @Test("the middle has no slope, for any beta", arguments: [1, 2, 20] as [Float])
   func middle(beta: Float) throws {
     let kernels = try generic()
+    var slope: Float = 0
     let found = output(1) { dv in
-      let penalty = kernels.adaround_pullback([0.1], [0], grid, [0], 0.01, beta, dv, 1)
+      let penalty = kernels.adaround_pullback([0.1], [0], grid, 0, [0], 0.01, beta, dv, &slope, 1)
       #expect(penalty == 1)
     }
     #expect(found == [0])

@@ -230,14 +230,24 @@ let roundingComparisons = [
   },
   Comparison("adaround") { k, n, random in
     let (w, v) = (random.finite(n), random.uniform(n))
-    return bits(output(n) { k.adaround(w, v, shifted, $0, n) })
+    return bits(
+      output(n) { k.adaround(w, v, shifted, 0, $0, n) },
+      output(n) { k.adaround(w, v, shifted, 1, $0, n) })
   },
   Comparison("adaround_pullback") { k, n, random in
     let (w, v, g) = (random.finite(n), random.finite(n), random.uniform(n))
-    var sums: [Float] = [0, 0]
-    let with = output(n) { sums[0] = k.adaround_pullback(w, v, shifted, g, 0.01, 3.5, $0, n) }
-    let without = output(n) { sums[1] = k.adaround_pullback(w, v, shifted, g, 0, 3.5, $0, n) }
-    return bits(with, without, sums)
+    func pulled(hard: Int32, lambda: Float) -> [UInt32] {
+      var (sum, slope): (Float, Float) = (0, 0)
+      let dv = output(n) {
+        sum = k.adaround_pullback(w, v, shifted, hard, g, lambda, 3.5, $0, &slope, n)
+      }
+      return bits(dv, [sum, slope])
+    }
+    return pulled(hard: 0, lambda: 0.01) + pulled(hard: 0, lambda: 0) + pulled(hard: 1, lambda: 0)
+  },
+  Comparison("adaround_start") { k, n, random in
+    let w = random.finite(n)
+    return bits(output(n) { k.adaround_start(w, shifted, $0, n) })
   },
 ]
 

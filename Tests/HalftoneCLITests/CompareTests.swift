@@ -136,7 +136,11 @@ import Testing
   @Test(arguments: [
     (["compare", Program.model], "two models"),
     (["compare", "a", "b", "c"], "two models"),
-    (["compare", "a", "b", "--recipes", "rtn-w4a16"], "name one model"),
+    (
+      ["compare", "a", "b", "--recipes", "rtn-w4a16", "--output", "o", "--text", "t"],
+      "name one model"
+    ),
+    (["compare", "a", "b", "--seeds", "1"], "belong to"),
     (["compare", "a", "--recipes", "rtn-w4a16", "--text", "t"], "--output"),
     (["compare", "a", "--recipes", "rtn-w4a16", "--output", "o"], "--text"),
     (["compare", "a", "--recipes", "rtn,,x", "--output", "o", "--text", "t"], "rtn,,x"),

@@ -26,6 +26,16 @@ import Testing
         range: options.contains("minmax") ? .minMax : .minMSE)
       offset = symmetric ? 0 : 1 << (bits - 1)
     }
+
+    /// The grid of stored steps, its zeros in our codes.
+    func grid(_ golden: GoldenFile, steps: Tensor) throws -> GridTable {
+      let half = Float(1 << (scheme.format.bits - 1))
+      let zeros =
+        offset == 0
+        ? Tensor(repeating: 0, shape: steps.shape)
+        : Tensor(try golden.integers("zero_points").map { Float($0) - half }, shape: steps.shape)
+      return GridTable(scales: steps.detached, zeros: zeros, low: -half, high: half - 1)
+    }
   }
 
   @Test(arguments: [2, 3, 4, 8], [true, false]) func roundToNearest(bits: Int, symmetric: Bool)
@@ -122,7 +132,7 @@ import Testing
   ]) func flexRound(_ name: String) throws {
     let weights = try GoldenFile("layer.safetensors").floats("weight")
     let golden = try GoldenFile("FlexRound/\(name).safetensors")
-    let grid = try self.grid(golden, try Case(name), steps: try golden.floats("l1").exp())
+    let grid = try Case(name).grid(golden, steps: try golden.floats("l1").exp())
     let leaves = [
       Tensor(repeating: 0, shape: grid.scales.shape), try golden.floats("v2"),
       try golden.floats("v3").reshaped([16]),
@@ -142,7 +152,7 @@ import Testing
     let weights = try GoldenFile("layer.safetensors").floats("weight")
     let golden = try GoldenFile("AdaRound/\(name).safetensors")
     let parts = try Case(name)
-    let grid = try self.grid(golden, parts, steps: try golden.floats("scales"))
+    let grid = try parts.grid(golden, steps: try golden.floats("scales"))
     let leaf = try golden.floats("v").tracked()
     let soft = weights.adaRounded(grid, v: leaf)
     expectClose(soft, try golden.floats("soft"), tolerance: 1e-6)
@@ -158,6 +168,35 @@ import Testing
     #expect(
       try variables.quantized().codeValues.map { Int($0) + parts.offset }
         == golden.integers("hard_codes"))
+  }
+
+  @Test(
+    arguments: [
+      "w3-channel-asymmetric", "w3-group-symmetric", "w3-tensor-symmetric", "w4-channel-symmetric",
+      "w4-tensor-asymmetric",
+    ], [false, true]) func loRARounding(_ name: String, hard: Bool) throws
+  {
+    let weights = try GoldenFile("layer.safetensors").floats("weight")
+    let golden = try GoldenFile("LoRARounding/\(name).safetensors")
+    let parts = try Case(name)
+    let grid = try self.grid(golden, parts, steps: try golden.floats("scales"))
+    let schedule = AdaRoundSchedule(weight: 0, startExponent: 1, endExponent: 1, warmUp: 0)
+    let settings = LoRARounding(
+      rank: 3, learnGrid: true, straightThrough: hard, schedule: schedule)
+    var variables = LoRARoundingVariables(weights, grid, parts.scheme.format, settings)
+    let names = ["log_step", "a1", "a2"]
+    variables.leaves = try names.map { try golden.floats($0).tracked() }
+    let kind = hard ? "hard" : "soft"
+    let result = variables.weights()
+    expectClose(result, try golden.floats(kind), tolerance: 1e-5)
+    let gradients = (result * (try golden.floats("gradient"))).sum()
+      .gradients(of: variables.leaves)
+    for (gradient, leaf) in zip(gradients, names) {
+      // The step's terms nearly cancel, which leaves 1e-4 of single precision.
+      expectClose(gradient, try golden.floats("\(kind)_d\(leaf)"), tolerance: 1e-4)
+    }
+    expectClose(
+      try variables.quantized().dequantized(), try golden.floats("hard"), tolerance: 1e-5)
   }
 
   private func grid(_ golden: GoldenFile, _ parts: Case, steps: Tensor) throws -> GridTable {

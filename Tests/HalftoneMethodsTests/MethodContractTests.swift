@@ -14,13 +14,13 @@ import Testing
       preconditionFailure("no method \(name)")
     }
     let method = type.init()
-    if var flexRound = method as? FlexRound {
-      flexRound.iterations = 300
-      return flexRound
+    if var trained = method as? any ReconstructionMethod {
+      trained.iterations = 300
+      return trained
     }
-    if var adaRound = method as? AdaRound {
-      adaRound.iterations = 300
-      return adaRound
+    if var discQuant = method as? DiscQuant {
+      discQuant.iterations = 300
+      return discQuant
     }
     return method
   }

@@ -41,3 +41,11 @@ func scheme(
 extension QuantizedTensor {
   var codeValues: [Int8] { codes.withBytes { Array($0.bindMemory(to: Int8.self)) } }
 }
+
+/// A head without a norm.
+struct MatrixHead: OutputHead {
+  /// [vocabulary, hidden].
+  let weight: Tensor
+
+  func callAsFunction(_ hidden: Tensor) -> Tensor { hidden.linear(weight) }
+}

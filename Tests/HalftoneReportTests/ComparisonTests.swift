@@ -64,14 +64,14 @@ import Testing
 
   /// Against the definition, on points of a small grid with many ties.
   @Test func theFrontIsThatOfItsDefinition() {
-    let points: [(Double, Double)] = (0..<40).map { (i: Int) -> (Double, Double) in
+    let points = (0..<40).map { (i: Int) -> (Double, Double) in
       (Double(i * 7 % 6), Double(i * 11 % 8))
     }
-    let expected: [Int] = points.indices.filter { (i: Int) -> Bool in
-      let own: (Double, Double) = points[i]
-      return !points.contains { (other: (Double, Double)) -> Bool in
-        other.0 <= own.0 && other.1 <= own.1 && (other.0 != own.0 || other.1 != own.1)
-      }
+    func beats(_ a: (Double, Double), _ b: (Double, Double)) -> Bool {
+      a.0 <= b.0 && a.1 <= b.1 && a != b
+    }
+    let expected = points.indices.filter { (i: Int) -> Bool in
+      !points.contains { beats($0, points[i]) }
     }
     #expect(ParetoFront.indices(of: points).sorted() == expected)
   }

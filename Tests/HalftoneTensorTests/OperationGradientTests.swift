@@ -25,7 +25,8 @@ import Testing
     case .softmax, .logSoftmax, .rmsNorm, .rotary, .attention, .squaredError, .crossEntropy,
       .klDivergence:
       checkTransformer(operation, seed)
-    case .round, .fakeQuantize, .fakeQuantizeTokens, .flexRound, .adaRound:
+    case .round, .fakeQuantize, .fakeQuantizeTokens, .flexRound, .adaRound, .signRound,
+      .perturbedRound:
       checkRounding(operation, seed)
     }
   }

@@ -1,8 +1,9 @@
 import Foundation
 import Halftone
 
-// Times FlexRound iterations on one block of random weights in the shape of each shipped model, with
-// batches of 4 × 256 tokens: the work of Scripts/benchmark-pytorch.py.
+// Times iterations of a trained rounding (`--method`, flexround unless said) on one block of random
+// weights in the shape of each shipped model, with batches of 4 × 256 tokens: with FlexRound the work of
+// Scripts/benchmark-pytorch.py. `--beside flexround,adaround` times those in turns with it.
 
 struct BlockShape {
   let name: String
@@ -39,7 +40,9 @@ struct BlockShape {
   }
 
   /// Seconds of each iteration.
-  func measure(iterations: Int, samples: Int = 32, length: Int = 256) throws -> [Double] {
+  func measure(
+    _ method: some ReconstructionMethod, iterations: Int, samples: Int = 32, length: Int = 256
+  ) throws -> [Double] {
     var generator = SeededGenerator(seed: 1)
     let block = block(using: &generator)
     let stream = ActivationStream(
@@ -55,9 +58,9 @@ struct BlockShape {
       heldOut: 0..<1,
       makeContext: { ForwardContext(batch: $0, length: length, cosine: cosine, sine: sine) },
       seed: 1, report: { _ in marks.append(.now) })
-    var method = FlexRound()
-    method.iterations = iterations
-    _ = try method.solve(problem)
+    var settings = try method.reconstruction(of: problem)
+    (settings.iterations, settings.batch) = (iterations, 4)
+    _ = try settings.train(problem, with: method)
     return zip(marks.dropFirst(), marks).map { ($0 - $1) / .seconds(1) }
   }
 }
@@ -76,6 +79,34 @@ func option(_ name: String) -> String? {
   }
 }
 
+/// The trained rounding of that name with its defaults.
+func method(_ name: String) -> any ReconstructionMethod {
+  let methods = MethodCatalog.all.compactMap { $0.init() as? any ReconstructionMethod }
+  guard let method = methods.first(where: { type(of: $0).name == name }) else {
+    fatalError("--method is one of \(methods.map { type(of: $0).name })")
+  }
+  return method
+}
+
+/// The median of an iteration's milliseconds of `method`, and of the others beside it, in turns.
+func compare(_ shape: BlockShape, _ names: [String], iterations: Int) throws {
+  var medians = names.map { _ in [Double]() }
+  for _ in 0..<5 {
+    for (i, name) in names.enumerated() {
+      let seconds = try shape.measure(method(name), iterations: iterations + 5).dropFirst(5)
+        .sorted()
+      medians[i].append(seconds[seconds.count / 2] * 1000)
+    }
+  }
+  for (name, values) in zip(names, medians) {
+    let ratios = zip(values, medians[0]).map { $0 / $1 }.sorted()
+    print(
+      "\(shape.name) \(name): \(String(format: "%.2f", values.sorted()[2])) ms an iteration, "
+        + "\(String(format: "%.2f", ratios[2])) of \(names[0])'s")
+  }
+}
+
+let name = option("method") ?? "flexround"
 let iterations = option("iterations").flatMap { Int($0) } ?? 100
 if let threads = option("threads").flatMap({ Int($0) }) { Parallelism.threads = threads }
 let json = CommandLine.arguments.contains("--json")
@@ -84,8 +115,13 @@ if !json {
     "\(BLASLibrary.description)\nkernels \(Kernels.instructionSet), threads \(Parallelism.threads)")
 }
 for shape in BlockShape.all where (option("shape") ?? shape.name) == shape.name {
+  if let beside = option("beside") {
+    try compare(
+      shape, beside.split(separator: ",").map(String.init) + [name], iterations: iterations)
+    continue
+  }
   let start = processorSeconds()
-  let seconds = try shape.measure(iterations: iterations + 10).dropFirst(10).sorted()
+  let seconds = try shape.measure(method(name), iterations: iterations + 10).dropFirst(10).sorted()
   let processor = (processorSeconds() - start) / Double(iterations + 10) * 1000
   let median = seconds[seconds.count / 2] * 1000
   if json {

@@ -98,14 +98,20 @@ typedef struct {
                              halftone_grid grid, const float *g, float *dv2, float *dv3, float *dl1,
                              size_t n);
 
-  // --- AdaRound on one row: h = clamp(1.2*sigmoid(v) - 0.1, 0, 1),
-  // out = scale * (clamp(floor(w/scale) + h + zero, low, high) - zero) -------------------------------
-  void (*adaround)(const float *w, const float *v, halftone_grid grid, float *out, size_t n);
+  // --- AdaRound on one row: h = clamp(1.2*sigmoid(v) - 0.1, 0, 1), or with `hard` 1 where v >= 0
+  // and 0 elsewhere; out = scale * C, C = clamp(floor(w/scale) + h + zero, low, high) - zero ----------
+  void (*adaround)(const float *w, const float *v, halftone_grid grid, int hard, float *out,
+                   size_t n);
   // dv = (G*scale*U - lambda*beta*|2h-1|^(beta-1)*2*sign(2h-1)) * H * 1.2*sigmoid(v)*(1-sigmoid(v)),
-  // U = 1 where floor(w/scale)+h+zero is in [low, high], H = 1 where 0 < h < 1. With lambda = 0 the
-  // second term is not computed. Returns the regulariser's sum 1 - |2h-1|^beta (0 if lambda = 0).
-  float (*adaround_pullback)(const float *w, const float *v, halftone_grid grid, const float *g,
-                             float lambda, float beta, float *dv, size_t n);
+  // h the soft one throughout; U = 1 where floor(w/scale)+h+zero is in [low, high], H = 1 where
+  // 0 < h < 1. *dl1 = sum((scale*C - U*w)*G), the slope in ln(scale) with floor straight through; C
+  // and U take the hard h where asked for. With lambda = 0 the second term of dv is not computed.
+  // Returns the regulariser's sum 1 - |2h-1|^beta (0 if lambda = 0).
+  float (*adaround_pullback)(const float *w, const float *v, halftone_grid grid, int hard,
+                             const float *g, float lambda, float beta, float *dv, float *dl1,
+                             size_t n);
+  // The v at which h = f = w/scale - floor(w/scale): out = -ln(1.2 / (f + 0.1) - 1).
+  void (*adaround_start)(const float *w, halftone_grid grid, float *out, size_t n);
 
   // --- dense bit streams, least significant bit first ------------------------------------------------
   // Stores (uint)(code - low) in `bits` bits each (2...8); out holds ceil(n*bits/8) bytes, all written.

@@ -23,8 +23,8 @@ struct ComparisonArguments: ParsableArguments {
   @Option(help: "Tokens of each sample, in place of the recipes'.")
   var length: Int?
 
-  @Option(help: ArgumentHelp("The seeds to run each recipe with.", valueName: "0,1,2"))
-  var seeds: CommaList<UInt64> = CommaList([0])
+  @Option(help: ArgumentHelp("The seeds to run each recipe with. Default: 0.", valueName: "0,1,2"))
+  var seeds: CommaList<UInt64>?
 
   @Option(help: ArgumentHelp("The directory in which results are kept.", valueName: "directory"))
   var output: String?
@@ -42,11 +42,11 @@ struct ComparisonArguments: ParsableArguments {
 
   func validate() throws {
     guard isGiven else {
-      let others = !calibration.isEmpty || samples != nil || length != nil || output != nil
-      if others || resume || overwrite || keep {
+      let sizes = samples != nil || length != nil || seeds != nil
+      if !calibration.isEmpty || sizes || output != nil || resume || overwrite || keep {
         throw ValidationError(
-          "--calibration, --samples, --length, --output, --resume, --overwrite and --keep belong to "
-            + "--recipes.")
+          "--calibration, --samples, --length, --seeds, --output, --resume, --overwrite and --keep "
+            + "belong to --recipes.")
       }
       return
     }
@@ -66,17 +66,11 @@ struct ComparisonArguments: ParsableArguments {
 struct CommaList<Element: LosslessStringConvertible & Sendable>: ExpressibleByArgument, Sendable {
   let values: [Element]
 
-  init(_ values: [Element]) { self.values = values }
-
   init?(argument: String) {
     let words = argument.split(separator: ",", omittingEmptySubsequences: false)
     let values = words.compactMap { Element(String($0)) }
     guard values.count == words.count, !words.contains("") else { return nil }
     self.values = values
-  }
-
-  var defaultValueDescription: String {
-    values.map { "\($0)" }.joined(separator: ",")
   }
 }
 
@@ -126,7 +120,7 @@ extension CompareCommand {
     options.length = comparison.length
     options.context = context
     options.windows = windows
-    options.seeds = comparison.seeds.values
+    options.seeds = comparison.seeds?.values ?? [0]
     options.resume = comparison.resume
     options.overwrite = comparison.overwrite
     options.keep = comparison.keep

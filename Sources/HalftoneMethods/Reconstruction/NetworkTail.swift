@@ -16,6 +16,11 @@ public struct NetworkTail {
     head = try model.head()
   }
 
+  package init(blocks: [any TransformerBlock], head: any OutputHead) {
+    self.blocks = blocks
+    self.head = head
+  }
+
   /// The logits [tokens, vocabulary] that `hidden` [tokens, hidden] leads to; differentiable.
   public func logits(_ hidden: Tensor, _ context: ForwardContext) -> Tensor {
     head(blocks.reduce(hidden) { $1($0, context) })

@@ -1,5 +1,5 @@
 public import HalftoneTensor
-import HalftoneLayers
+public import HalftoneLayers
 import HalftoneSchemes
 
 /// Trains a learnable rounding so that a unit of the network keeps its output.
@@ -41,6 +41,10 @@ public struct Reconstruction {
     public var solution: BlockSolution
     /// The final leaves of each layer's rounding variables.
     public var leaves: [String: [Tensor]]
+    /// The input quantizers of all layers that have one, also of layers whose weights have no scheme.
+    public var inputs: [String: InputQuantizer]
+    /// Why the training ended early, if it did.
+    public var warning: String?
   }
 
   public init(iterations: Int, batch: Int, learningRate: Float) {
@@ -103,7 +107,7 @@ private struct TrainingRun: ~Copyable {
 
   /// One iteration; false if the training must end before it.
   mutating func step(_ step: Int) throws -> Bool {
-    let samples = draw()
+    let samples = generator.draw(settings.batch, from: problem.training)
     let mixing = settings.keptQuantized < 1 ? generator.next() : nil
     let error = try settings.objective.loss(
       unit.step(samples, keeping: settings.keptQuantized, seed: mixing))
@@ -149,13 +153,6 @@ private struct TrainingRun: ~Copyable {
     if loss < best?.loss ?? .infinity { best = (iteration, loss, unit.leaves) }
   }
 
-  private mutating func draw() -> [Int] {
-    var pool = Array(problem.training)
-    let count = min(settings.batch, pool.count)
-    for i in 0..<count { pool.swapAt(i, i + generator.below(pool.count - i)) }
-    return Array(pool.prefix(count))
-  }
-
   mutating func result() throws -> Reconstruction.Result {
     var warning: String?
     if let failure {
@@ -172,6 +169,8 @@ private struct TrainingRun: ~Copyable {
     (solution.lossFirst, solution.lossLast, solution.iterations) = (first, last, done)
     solution.heldOutFirst = heldOut.first?.loss
     solution.heldOutLast = failure == nil ? heldOut.last?.loss : best?.loss
-    return Reconstruction.Result(solution: solution, leaves: unit.leavesByLayer)
+    return Reconstruction.Result(
+      solution: solution, leaves: unit.leavesByLayer, inputs: unit.inputQuantizers, warning: warning
+    )
   }
 }

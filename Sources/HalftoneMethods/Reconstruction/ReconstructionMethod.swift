@@ -5,7 +5,7 @@ import HalftoneLayers
 /// of them have, and how they become a training.
 public protocol ReconstructionMethod: QuantizationMethod, LearnableRounding {
   /// Steps of the optimiser per unit.
-  var iterations: Int { get }
+  var iterations: Int { get set }
   /// Samples per iteration.
   var batch: Int { get }
   var learningRate: Float { get }
@@ -49,8 +49,9 @@ extension ReconstructionMethod {
     if lastBlock == .logits, let network = problem.network,
       problem.index == network.model.blockCount - 1
     {
-      reconstruction.objective = LogitDivergence(
-        tail: try NetworkTail(network, after: problem.index))
+      let tail = try NetworkTail(network, after: problem.index)
+      let scale = try LogitDivergence(tail: tail).scaleOfSquaredError(in: problem, batch: batch)
+      reconstruction.objective = LogitDivergence(tail: tail, scale: scale)
     }
     return reconstruction
   }

@@ -1,3 +1,5 @@
+import HalftoneLayers
+import HalftoneSchemes
 public import HalftoneTensor
 
 /// What an objective may look at in one iteration.
@@ -11,6 +13,14 @@ public struct ReconstructionStep {
   public let target: Tensor
   /// The unit as it stands on other inputs [samples·length, width], with nothing dropped.
   public let run: (Tensor) -> Tensor
+
+  package init(
+    problem: BlockProblem, samples: [Int], output: Tensor, target: Tensor,
+    run: @escaping (Tensor) -> Tensor
+  ) {
+    (self.problem, self.samples) = (problem, samples)
+    (self.output, self.target, self.run) = (output, target, run)
+  }
 }
 
 /// How far the output of a quantized unit is from what it should be.
@@ -41,22 +51,52 @@ public struct LogitDivergence: ReconstructionObjective {
   private let tail: NetworkTail
   /// Both logits are divided by it.
   private let temperature: Float
+  /// What the loss is multiplied by.
+  private let scale: Float
 
-  public init(tail: NetworkTail, temperature: Float = 1) {
+  public init(tail: NetworkTail, temperature: Float = 1, scale: Float = 1) {
     self.tail = tail
     self.temperature = temperature
+    self.scale = scale
   }
 
   public func loss(_ step: ReconstructionStep) throws -> Tensor {
-    divergence(of: step.output, step)
+    let divergence = divergence(of: step.output, from: step.target, step.problem)
+    return scale == 1 ? divergence : divergence * scale
   }
 
-  /// The same for an output other than the step's.
-  func divergence(of output: Tensor, _ step: ReconstructionStep) -> Tensor {
-    let context = step.problem.makeContext(step.samples.count)
-    let (q, p) = (tail.logits(output, context), tail.logits(step.target, context))
+  /// The divergence, not scaled, that outputs of a unit [samples·length, width] lead to.
+  func divergence(
+    of output: Tensor, from target: Tensor, _ problem: BlockProblem
+  ) -> Tensor {
+    let length = problem.targets.length
+    let context = problem.makeContext(output.rows / length)
+    let (q, p) = (tail.logits(output, context), tail.logits(target, context))
     let (scaledQ, scaledP) =
       temperature == 1 ? (q, p) : (q * (1 / temperature), p * (1 / temperature))
-    return scaledQ.klDivergence(from: scaledP) * Float(step.problem.targets.length)
+    return scaledQ.klDivergence(from: scaledP) * Float(length)
+  }
+
+  /// The squared error of `problem`'s block rounded to nearest over the divergence that it causes, on
+  /// the first `batch` training samples: a divergence times this is comparable with ``OutputMSE``.
+  ///
+  /// Penalties and learning rates are set for squared errors, and divergences may be hundreds of times
+  /// smaller. 1 where rounding changes nothing.
+  package func scaleOfSquaredError(in problem: BlockProblem, batch: Int) throws -> Float {
+    let first = problem.training.lowerBound
+    let samples = first..<min(first + batch, problem.training.upperBound)
+    var rounded = problem.block
+    try rounded.forEachLinear { linear in
+      guard let scheme = problem.schemes[linear.name]?.weights else { return }
+      let weight = try RoundToNearest.quantize(linear.weight.dense(), scheme)
+      linear.weight = .dense(weight.dequantized())
+    }
+    let output = rounded(problem.quantized.samples(samples), problem.makeContext(samples.count))
+    let target = problem.targets.samples(samples)
+    let error = output.squaredError(
+      to: target, dividedBy: Float(samples.count * output.columns)
+    ).scalar
+    let ratio = error / divergence(of: output, from: target, problem).scalar
+    return ratio.isFinite && ratio > 0 ? ratio : 1
   }
 }

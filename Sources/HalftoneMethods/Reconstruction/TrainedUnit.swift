@@ -108,17 +108,26 @@ struct TrainedUnit {
 
   // MARK: - Result
 
+  /// With the steps as they stand.
+  var inputQuantizers: [String: InputQuantizer] {
+    let learned = Dictionary(uniqueKeysWithValues: steps.map { ($0.name, $0.step.detached) })
+    var result: [String: InputQuantizer] = [:]
+    for linear in block.linears {
+      guard let quantizer = linear.inputs else { continue }
+      result[linear.name] = learned[linear.name].map(quantizer.withStep) ?? quantizer
+    }
+    return result
+  }
+
   func solution() throws -> BlockSolution {
-    let learned = Dictionary(uniqueKeysWithValues: steps.map { ($0.name, $0.step) })
-    let inputs = Dictionary(uniqueKeysWithValues: block.linears.map { ($0.name, $0.inputs) })
+    let inputs = inputQuantizers
     var layers: [String: LayerSolution] = [:]
     for (name, state) in variables {
-      let quantizer = (inputs[name] ?? nil).map { quantizer in
-        learned[name].map { quantizer.withStep($0.detached) } ?? quantizer
-      }
-      layers[name] = LayerSolution(weight: try state.quantized(), inputs: quantizer)
+      layers[name] = LayerSolution(weight: try state.quantized(), inputs: inputs[name])
     }
-    return BlockSolution(layers: layers)
+    var solution = BlockSolution(layers: layers)
+    solution.learnedParameters = variables.flatMap(\.state.leaves).reduce(0) { $0 + $1.count }
+    return solution
   }
 }
 

@@ -1,4 +1,3 @@
-import Foundation
 public import HalftoneSchemes
 public import HalftoneTensor
 
@@ -42,18 +41,60 @@ public struct AdaRound: ReconstructionMethod, Equatable {
 
   public init() {}
 
+  /// The rounding with this penalty, for methods that train it in their own way.
+  init(penalty: Float, exponents: (start: Float, end: Float), warmUp: Float) {
+    self.penalty = penalty
+    (startExponent, endExponent) = exponents
+    self.warmUp = warmUp
+  }
+
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     try validateTraining()
-    guard penalty >= 0, (0..<1).contains(warmUp), startExponent > 0, endExponent > 0 else {
-      throw SchemeError(
-        "adaround: penalty must be from 0, warm-up from 0 to below 1, exponents above 0")
-    }
+    try schedule.validate(for: Self.name)
+  }
+
+  var schedule: AdaRoundSchedule {
+    AdaRoundSchedule(
+      weight: penalty, startExponent: startExponent, endExponent: endExponent, warmUp: warmUp)
   }
 
   public func variables(
     for weights: Tensor, _ scheme: WeightScheme
   ) throws -> any RoundingVariables {
     AdaRoundVariables(weights, try scheme.grids(for: weights), scheme.format, self)
+  }
+}
+
+/// When and how strongly soft roundings are driven to 0 or 1.
+package struct AdaRoundSchedule: Sendable {
+  /// λ.
+  var weight: Float
+  /// β when the penalty sets in, and at the end.
+  var startExponent: Float
+  var endExponent: Float
+  /// The share of iterations before the penalty sets in.
+  var warmUp: Float
+
+  package init(weight: Float, startExponent: Float, endExponent: Float, warmUp: Float) {
+    self.weight = weight
+    self.startExponent = startExponent
+    self.endExponent = endExponent
+    self.warmUp = warmUp
+  }
+
+  /// λ·Σ(1 − |2h(V) − 1|^β), β falling linearly; nil while there is none.
+  func penalty(_ v: Tensor, progress: Float) -> Tensor? {
+    guard progress >= warmUp, weight > 0 else { return nil }
+    let annealed = (progress - warmUp) / (1 - warmUp)
+    let exponent = startExponent + (endExponent - startExponent) * annealed
+    return v.adaRoundPenalty(weight: weight, exponent: exponent)
+  }
+
+  func validate(for method: String) throws(SchemeError) {
+    guard weight >= 0, (0..<1).contains(warmUp), startExponent > 0, endExponent > 0 else {
+      throw SchemeError(
+        "\(method): penalty must be from 0, warm-up from 0 to below 1, exponents above 0")
+    }
   }
 }
 
@@ -73,22 +114,7 @@ public struct AdaRoundVariables: RoundingVariables {
     self.grid = grid
     self.format = format
     self.method = method
-    v = Self.start(weights, grid).tracked()
-  }
-
-  /// V₀ = −ln(1.2 / (f + 0.1) − 1) with f = W/s − ⌊W/s⌋, so that h(V₀) = f.
-  private static func start(_ weights: Tensor, _ grid: GridTable) -> Tensor {
-    Tensor(shape: weights.shape) { out in
-      weights.withElements { w in
-        grid.forEachRun(rows: 0..<weights.rows, columns: weights.columns) { grid, _, run in
-          for i in run {
-            let quotient = w[i] / grid.scale
-            let fraction = Double(quotient - quotient.rounded(.down))
-            out[i] = Float(-log(1.2 / (fraction + 0.1) - 1))
-          }
-        }
-      }
-    }
+    v = weights.adaRoundStart(grid).tracked()
   }
 
   public var leaves: [Tensor] {
@@ -101,26 +127,10 @@ public struct AdaRoundVariables: RoundingVariables {
   public func weights() -> Tensor { original.adaRounded(grid, v: v) }
 
   public func penalty(progress: Float) -> Tensor? {
-    guard progress >= method.warmUp, method.penalty > 0 else { return nil }
-    let annealed = (progress - method.warmUp) / (1 - method.warmUp)
-    let exponent = method.startExponent + (method.endExponent - method.startExponent) * annealed
-    return v.adaRoundPenalty(weight: method.penalty, exponent: exponent)
+    method.schedule.penalty(v, progress: progress)
   }
 
   public func quantized() throws -> QuantizedTensor {
-    let hard = Tensor(shape: original.shape) { out in
-      original.withElements { w in
-        v.withElements { v in
-          grid.forEachRun(rows: 0..<original.rows, columns: original.columns) { grid, _, run in
-            for i in run {
-              let code = (w[i] / grid.scale).rounded(.down) + (v[i] >= 0 ? 1 : 0)
-              let bounded = min(max(code + grid.zero, grid.low), grid.high)
-              out[i] = (bounded - grid.zero) * grid.scale
-            }
-          }
-        }
-      }
-    }
-    return try grid.quantize(hard, format: format)
+    try grid.quantize(original.adaRounded(grid, v: v.detached, hard: true), format: format)
   }
 }

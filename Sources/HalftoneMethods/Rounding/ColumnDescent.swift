@@ -184,8 +184,8 @@ struct DescentTile {
       let block = start..<min(start + layout.block, n)
       var moves = [Float](repeating: 0, count: rows * block.count)
       var hasMoved = false
-      for row in 0..<rows where visit(row, block, layout, &gradient, &moves, rounding) {
-        hasMoved = true
+      for row in 0..<rows {
+        if visit(row, block, layout, &gradient, &moves, rounding) { hasMoved = true }
       }
       changed = changed || hasMoved
       guard block.upperBound < n, hasMoved else { continue }
@@ -205,6 +205,7 @@ struct DescentTile {
     _ moves: inout [Float], _ rounding: Bool
   ) -> Bool {
     let (n, width) = (layout.columns, layout.width)
+    let (free, grids) = (free, grids)
     let here = row * n + block.lowerBound..<row * n + block.upperBound
     return layout.sigma.withUnsafeBufferPointer { sigma in
       values.withUnsafeMutableBufferPointer { values in

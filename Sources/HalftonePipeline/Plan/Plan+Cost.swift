@@ -1,4 +1,5 @@
 import HalftoneMethods
+import HalftoneSchemes
 import HalftoneTensor
 
 /// Rough figures, each from the sizes alone, so that they can be printed before anything is read.
@@ -31,6 +32,27 @@ extension Plan {
     return result
   }
 
+  /// Whether a method trains all blocks at once.
+  private var trainsNetwork: Bool {
+    recipe.steps.contains { step in
+      (step.part as? any QuantizationMethod).map { $0.blocksAtOnce == nil } ?? false
+    }
+  }
+
+  /// What is held for the whole network where it is trained at once.
+  ///
+  /// For each weight a variable and two moments as floats, and the codes of the best state and of the
+  /// present one; the model's file, all of which is read in every step; the head as floats, and logits
+  /// of two networks with their probabilities and gradient, 16 MiB each; what the original network
+  /// gives, and its inputs while they are joined.
+  private var networkBytes: Int {
+    guard trainsNetwork else { return 0 }
+    let weights = layers.filter { $0.scheme?.weights != nil }.reduce(0) { $0 + $1.count }
+    let head = model.vocabularySize * model.hiddenSize * 4
+    let stream = sampleCount * calibration.length * model.hiddenSize * 4
+    return weights * (3 * 4 + 2) + model.byteCount + head + 6 * (16 << 20) + 3 * stream
+  }
+
   /// The most memory the run is expected to hold, if the text is run through the blocks.
   ///
   /// Streams: the inputs in the original and the quantized network, the targets and the outputs, and
@@ -42,26 +64,28 @@ extension Plan {
     let fixed = 64 << 20
     let streams = 6 * sampleCount * calibration.length * model.hiddenSize * 4
     let learning = training.iterations > 0
-    let block = blockWeights * 4 * (learning ? 12 : 4)
+    // Whole networks: variables and moments are counted there.
+    let block = blockWeights * 4 * (trainsNetwork ? 8 : learning ? 12 : 4)
     let hessian = withCalibration && !learning ? 3 * widest * widest * 8 : 0
     let pieceTokens = max(BlockRunner.tokensPerPiece, training.batch * calibration.length)
     let activations = pieceTokens * (4 * widest + 8 * model.hiddenSize) * 4 * (learning ? 4 : 1)
     guard withCalibration else { return fixed + block }
-    return fixed + streams + block + hessian + activations
+    return fixed + streams + block + hessian + activations + networkBytes
   }
 
   /// The time the run is expected to take: multiplications and additions over an assumed speed.
   ///
   /// Each weight takes two operations a token and pass: three passes for the streams and the errors,
-  /// three (forward, and backward for inputs and weights) for each training step; and some 800 for
-  /// the search of its range.
+  /// three (forward, and backward for inputs and weights) for each training step, four where blocks are
+  /// recomputed on the way back; and some 800 for the search of its range.
   public func seconds(withCalibration: Bool) -> Double {
     let weights = Double(layers.reduce(0) { $0 + $1.count })
     var operations = weights * 800
     if withCalibration {
       operations += weights * 2 * 3 * Double(sampleCount * calibration.length)
       let (iterations, batch) = training
-      operations += weights * 6 * Double(iterations) * Double(batch * calibration.length)
+      let passes = trainsNetwork ? 4.0 : 3
+      operations += weights * 2 * passes * Double(iterations) * Double(batch * calibration.length)
     }
     return operations / (Self.assumedOperationsPerSecond * Double(Parallelism.threads))
   }

@@ -63,7 +63,9 @@ struct BlockLoop {
         index: index, lossFirst: solution.lossFirst.map(Double.init),
         lossLast: solution.lossLast.map(Double.init), iterations: solution.iterations,
         seconds: seconds, heldOutFirst: solution.heldOutFirst.map(Double.init),
-        heldOutLast: solution.heldOutLast.map(Double.init)))
+        heldOutLast: solution.heldOutLast.map(Double.init),
+        learnedParameters: solution.learnedParameters,
+        settled: solution.settled.map(Double.init)))
   }
 
   private func problem(

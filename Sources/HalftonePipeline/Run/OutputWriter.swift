@@ -106,7 +106,7 @@ struct OutputWriter {
     let weights = StoredWeights(store: written.store)
     try forEachBlock { block in
       for (name, tensor) in block.parameters {
-        guard Self.sameBits(try written.store.tensor(name), tensor) else {
+        guard try written.store.tensor(name).hasSameBits(as: tensor) else {
           throw mismatch(name, "it differs from what was measured")
         }
       }
@@ -117,7 +117,7 @@ struct OutputWriter {
   private func verify(_ layer: BlockResult.Layer, _ weights: StoredWeights) throws {
     let name = layer.record.name
     let stored = try weights.linearWeight(name).dense()
-    guard Self.sameBits(stored, layer.weight.dequantized()) else {
+    guard stored.hasSameBits(as: layer.weight.dequantized()) else {
       throw mismatch(name, "its weights differ from those that were measured")
     }
     guard Self.same(try weights.inputQuantizer(name), layer.inputs) else {
@@ -129,7 +129,8 @@ struct OutputWriter {
       (layer.bias == nil ? nil : try weights.tensor(name + ".bias"), layer.bias),
     ] {
       guard
-        read == nil && own == nil || read.flatMap({ a in own.map { Self.sameBits(a, $0) } }) == true
+        read == nil && own == nil
+          || read.flatMap({ a in own.map { a.hasSameBits(as: $0) } }) == true
       else { throw mismatch(name, "its low-rank factors or its bias differ from those measured") }
     }
   }
@@ -138,16 +139,6 @@ struct OutputWriter {
     PipelineError(
       .inputOutput, "\(name) did not survive writing: \(problem); check the disk",
       at: run.options.output)
-  }
-
-  private static func sameBits(_ a: Tensor, _ b: Tensor) -> Bool {
-    a.shape == b.shape
-      && a.withBytes { a in
-        b.withBytes { b in
-          guard let first = a.baseAddress, let second = b.baseAddress else { return true }
-          return memcmp(first, second, a.count) == 0
-        }
-      }
   }
 
   private static func same(_ a: InputQuantizer?, _ b: InputQuantizer?) -> Bool {

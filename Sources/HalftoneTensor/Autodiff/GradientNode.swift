@@ -26,7 +26,8 @@ public enum TensorOperation: String, CaseIterable, Sendable {
   case add, subtract, multiply, scale, addRow, exp, log, sigmoid, silu, siluMultiply, clamp, round
   case sum, mean, matmul, linear, softmax, logSoftmax, rmsNorm, rotary, attention, embedding
   case reshape, transpose, rows, concatenate, squaredError, crossEntropy, klDivergence
-  case fakeQuantize, fakeQuantizeTokens, flexRound, adaRound, mix
+  case fakeQuantize, fakeQuantizeTokens, flexRound, adaRound, signRound, perturbedRound
+  case mix
 }
 
 extension Tensor {

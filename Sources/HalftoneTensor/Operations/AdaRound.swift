@@ -1,24 +1,39 @@
 import CHalftoneKernels
 
-/// The soft rounding of AdaRound (Nagel et al. 2020), with the rectified sigmoid
+/// The rounding of AdaRound (Nagel et al. 2020), with the rectified sigmoid
 /// h(V) = clamp(1.2·σ(V) − 0.1, 0, 1).
 extension Tensor {
-  /// Ŵ = s·(clamp(floor(W/s) + h(V) + z, low, high) − z).
+  /// Ŵ = s·C, C = clamp(floor(W/s) + h(V) + z, low, high) − z, with s = `grid.scales`·exp(`logStep`).
   ///
-  /// dV = dŴ·s·h′(V) where nothing is clamped, else 0.
-  public func adaRounded(_ grid: GridTable, v: Tensor) -> Tensor {
+  /// dV = dŴ·s·h′(V) where nothing is clamped, else 0. With floor straight through, dlogStep =
+  /// Σ (s·C − W)·dŴ over what shares s, without W where clamped. A `hard` rounding takes 1 where
+  /// V ≥ 0 and 0 elsewhere in place of h(V), and passes gradients as if it had not.
+  public func adaRounded(
+    _ grid: GridTable, v: Tensor, logStep: Tensor? = nil, hard: Bool = false
+  ) -> Tensor {
     precondition(v.shape == shape, "adaRounded: \(shape), \(v.shape)")
     let (w, x) = (floats, v.floats)
-    return runs(of: grid) { grid, i, n, out in
-      Kernels.set.adaround(w + i, x + i, grid.parameters, out, n)
+    let current = logStep.map { grid.scaled(byExponentialOf: $0) } ?? grid
+    return runs(of: current) { grid, i, n, out in
+      Kernels.set.adaround(w + i, x + i, grid.parameters, hard ? 1 : 0, out, n)
     }
-    .recorded(.adaRound, [v]) { dy in
+    .recorded(.adaRound, [v] + [logStep].compactMap { $0 }) { dy in
       let (w, x, g) = (self.floats, v.floats, dy.floats)
-      return [
-        self.runs(of: grid) { grid, i, n, out in
-          _ = Kernels.set.adaround_pullback(w + i, x + i, grid.parameters, g + i, 0, 1, out, n)
-        }
-      ]
+      let (dv, dStep) = self.runsAndSums(of: current) { grid, i, n, out in
+        var slope: Float = 0
+        _ = Kernels.set.adaround_pullback(
+          w + i, x + i, grid.parameters, hard ? 1 : 0, g + i, 0, 1, out, &slope, n)
+        return slope
+      }
+      return logStep == nil ? [dv] : [dv, dStep]
+    }
+  }
+
+  /// The V at which h(V) is the fraction of W/s, s as for ``adaRounded(_:v:logStep:hard:)``; self is W.
+  public func adaRoundStart(_ grid: GridTable, logStep: Tensor? = nil) -> Tensor {
+    let w = floats
+    return runs(of: logStep.map { grid.scaled(byExponentialOf: $0) } ?? grid) { grid, i, n, out in
+      Kernels.set.adaround_start(w + i, grid.parameters, out, n)
     }
   }
 
@@ -31,8 +46,9 @@ extension Tensor {
     let derivative = Tensor(shape: shape) { out in
       guard let out = out.baseAddress else { return }
       total = orderedSum { i, n in
-        Kernels.set.adaround_pullback(
-          zeros.floats, v + i, grid, zeros.floats, weight, exponent, out + i, n)
+        var slope: Float = 0
+        return Kernels.set.adaround_pullback(
+          zeros.floats, v + i, grid, 0, zeros.floats, weight, exponent, out + i, &slope, n)
       }
     }
     return Tensor([total * weight], shape: []).recorded(.adaRound, [self]) {
@@ -53,5 +69,20 @@ extension Tensor {
         }
       }
     }
+  }
+
+  /// The same with a number from each run, summed over what shares a grid: shaped as `table.scales`.
+  func runsAndSums(
+    of table: GridTable,
+    _ body: (UniformGrid, _ start: Int, _ count: Int, UnsafeMutablePointer<Float>) -> Float
+  ) -> (Tensor, Tensor) {
+    var sums = [Float](repeating: 0, count: rows * table.groups)
+    let result = sums.withUnsafeMutableBufferPointer { sums in
+      let sums = UncheckedPointer(sums)
+      return runs(of: table) { grid, i, n, out in
+        sums.base[i / n] = body(grid, i, n, out)
+      }
+    }
+    return (result, table.summed(sums, rows: rows))
   }
 }

@@ -55,14 +55,12 @@ extension Tensor {
         }
       }
     }
-    let perRow = Tensor(dSteps, shape: [rows, groups])
-    let dLogStep = grid.scales.shape[0] == 1 ? perRow.summedOverRows() : perRow
-    return [dLogStep.relabeled(grid.scales.shape), dv2, Tensor(dRows, shape: v3.shape)]
+    return [grid.summed(dSteps, rows: rows), dv2, Tensor(dRows, shape: v3.shape)]
   }
 }
 
 /// A base address captured by a parallel body that writes only its own elements.
-private struct UncheckedPointer {
+struct UncheckedPointer {
   let base: UnsafeMutablePointer<Float>
 
   init(_ buffer: UnsafeMutableBufferPointer<Float>) {
@@ -77,5 +75,11 @@ extension GridTable {
     var result = self
     result.scales = scales.times(x.detached.exp())
     return result
+  }
+
+  /// One value per row and group of a matrix [rows, …], summed over what shares a grid.
+  func summed(_ values: [Float], rows: Int) -> Tensor {
+    let perRow = Tensor(values, shape: [rows, groups])
+    return (scales.shape[0] == 1 ? perRow.summedOverRows() : perRow).relabeled(scales.shape)
   }
 }

@@ -48,6 +48,14 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable, Equatable, Codab
 
   /// A whole number drawn uniformly from 0..<bound.
   public mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }
+
+  /// `count` numbers of `range` drawn without replacement, or all of them if there are fewer.
+  public mutating func draw(_ count: Int, from range: Range<Int>) -> [Int] {
+    var pool = Array(range)
+    let count = Swift.min(count, pool.count)
+    for i in 0..<count { pool.swapAt(i, i + below(pool.count - i)) }
+    return Array(pool.prefix(count))
+  }
 }
 
 extension Tensor {

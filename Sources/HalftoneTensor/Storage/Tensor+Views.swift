@@ -1,3 +1,5 @@
+import Foundation
+
 extension Tensor {
   /// Rows `range` along the first axis, sharing storage.
   ///
@@ -27,6 +29,17 @@ extension Tensor {
   /// Whether both are the same elements in memory.
   public func sharesElements(with other: Tensor) -> Bool {
     storage === other.storage && byteOffset == other.byteOffset && shape == other.shape
+  }
+
+  /// Whether both have the same shape, type and bytes.
+  public func hasSameBits(as other: Tensor) -> Bool {
+    guard shape == other.shape, elementType == other.elementType else { return false }
+    return withBytes { a in
+      other.withBytes { b in
+        guard let first = a.baseAddress, let second = b.baseAddress else { return true }
+        return memcmp(first, second, a.count) == 0
+      }
+    }
   }
 
   /// A copy of this matrix with 0 in `columns`.
