@@ -17,8 +17,9 @@ public import HalftoneTensor
 /// Ŵ = s1·clamp(round(W / (s1∘exp(L2·U2 + r2 + c2)))). L2, r2 and c2 start at 0, so iteration 0 gives
 /// the codes of round-to-nearest, bit for bit; U2 starts uniform in ±1/√in, as in the authors' code.
 ///
-/// Where this differs from the authors' code: every matrix has the low rank. Theirs takes the full
-/// matrices of FlexRound where one side is at most 4,096 and the other longer, and for 8,192 by 8,192.
+/// Where this differs from the authors' code: L2 and U2 have a learning rate of their own, and every
+/// matrix has the low rank. Theirs takes the full matrices of FlexRound where one side is at most 4,096
+/// and the other longer, and for 8,192 by 8,192.
 public struct LRQ: ReconstructionMethod, Equatable {
   public static let name = "lrq"
   public static let summary =
@@ -30,6 +31,8 @@ public struct LRQ: ReconstructionMethod, Equatable {
   public var iterations = 800
   public var batch = 4
   public var learningRate: Float = 3e-3
+  /// Of L2 and U2; 0 for that of the others, as the authors have it.
+  public var factorLearningRate: Float = 0.02
   public var inputLearningRate: Float = 4e-5
   /// Columns of L2; 0 for the largest that learns at most half of FlexRound's parameters.
   public var rank = 0
@@ -41,6 +44,9 @@ public struct LRQ: ReconstructionMethod, Equatable {
 
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     try validateTraining()
+    guard factorLearningRate >= 0, factorLearningRate.isFinite else {
+      throw SchemeError("lrq: factor-learning-rate is \(factorLearningRate); use 0 or more")
+    }
     guard (0...min(rows, columns)).contains(rank) else {
       throw SchemeError(
         "lrq: rank is \(rank) for a matrix [\(rows), \(columns)]; use 1 to \(min(rows, columns)), or 0 "
@@ -64,7 +70,9 @@ public struct LRQ: ReconstructionMethod, Equatable {
   ) throws -> any RoundingVariables {
     let grid = try scheme.grids(for: weights)
     let rank = rank(rows: weights.rows, columns: weights.columns, steps: grid.scales.count)
-    return LRQVariables(weights, grid, scheme.format, rank: rank, learnGrid: learnGrid)
+    return LRQVariables(
+      weights, grid, scheme.format, rank: rank, learnGrid: learnGrid,
+      factorRate: factorLearningRate == 0 ? 1 : factorLearningRate / learningRate)
   }
 }
 
@@ -83,13 +91,16 @@ public struct LRQVariables: RoundingVariables {
   public private(set) var row: Tensor
   /// c2: [in].
   public private(set) var column: Tensor
+  private let factorRate: Float
 
   init(
-    _ weights: Tensor, _ grid: GridTable, _ format: IntegerFormat, rank: Int, learnGrid: Bool
+    _ weights: Tensor, _ grid: GridTable, _ format: IntegerFormat, rank: Int, learnGrid: Bool,
+    factorRate: Float
   ) {
     original = weights
     self.grid = grid
     self.format = format
+    self.factorRate = factorRate
     let (rows, columns) = (weights.rows, weights.columns)
     func zeros(_ shape: [Int]) -> Tensor { Tensor(repeating: 0, shape: shape) }
     logStep = learnGrid ? zeros(grid.scales.shape).tracked() : zeros(grid.scales.shape)
@@ -121,7 +132,9 @@ public struct LRQVariables: RoundingVariables {
     }
   }
 
-  public var relativeRates: [Float] { leaves.map { _ in 1 } }
+  public var relativeRates: [Float] {
+    (logStep.needsGradient ? [1] : []) + [factorRate, factorRate, 1, 1]
+  }
 
   /// FlexRound's rounding with ln S2 = L2·U2 + c2 and ln s3 = r2.
   public func weights() -> Tensor {
