@@ -17,7 +17,7 @@ public import HalftoneTensor
 /// Ŵ = s1·clamp(round(W / (s1∘exp(L2·U2 + r2 + c2)))). L2, r2 and c2 start at 0, so iteration 0 gives
 /// the codes of round-to-nearest, bit for bit; U2 starts uniform in ±1/√in, as in the authors' code.
 ///
-/// Where this differs from the authors' code: L2 and U2 have a learning rate of their own, and every
+/// Where this differs from the authors' code: L2 and U2 may have a learning rate of their own, and every
 /// matrix has the low rank. Theirs takes the full matrices of FlexRound where one side is at most 4,096
 /// and the other longer, and for 8,192 by 8,192.
 public struct LRQ: ReconstructionMethod, Equatable {
@@ -32,7 +32,7 @@ public struct LRQ: ReconstructionMethod, Equatable {
   public var batch = 4
   public var learningRate: Float = 3e-3
   /// Of L2 and U2; 0 for that of the others, as the authors have it.
-  public var factorLearningRate: Float = 0.02
+  public var factorLearningRate: Float = 0
   public var inputLearningRate: Float = 4e-5
   /// Columns of L2; 0 for the largest that learns at most half of FlexRound's parameters.
   public var rank = 0
