@@ -6,6 +6,8 @@ public import HalftoneTensor
 public protocol QuantizationMethod: RecipeStep {
   /// How many blocks the method holds at once; nil for the whole network.
   var blocksAtOnce: Int? { get }
+  /// Whether it trains through all later blocks, on the network's predictions.
+  var reachesPredictions: Bool { get }
   /// Chooses the codes of all layers of one block that have a scheme.
   ///
   /// Blocks are solved in order. A method that looks further than one block leaves what it found out
@@ -18,6 +20,7 @@ public protocol QuantizationMethod: RecipeStep {
 
 extension QuantizationMethod {
   public var blocksAtOnce: Int? { 1 }
+  public var reachesPredictions: Bool { false }
 }
 
 /// A method failed on the numbers it was given: what, where, what to do.

@@ -162,7 +162,7 @@ import Testing
     expectClose([penalty.scalar], try golden.floats("regulariser").values, tolerance: 1e-5)
     expectClose(
       penalty.gradients(of: [leaf])[0], try golden.floats("regulariser_dv"), tolerance: 1e-5)
-    var variables = AdaRoundVariables(weights, grid, parts.scheme.format, AdaRound())
+    var variables = AdaRoundVariables(weights, grid, parts.scheme.format, AdaRound().schedule)
     expectClose(variables.leaves[0], try golden.floats("v_initial"), tolerance: 1e-4)
     variables.leaves = [leaf]
     #expect(

@@ -19,7 +19,7 @@ public import HalftoneTensor
 ///
 /// Where this differs from the authors' code: both stages are done before the next block begins; ℓ is
 /// the cross-entropy of the next token; the rounding may be FlexRound's.
-public struct BRECQ: ReconstructionMethod, Equatable {
+public struct BRECQ: ReconstructionMethod, AnnealedMethod, Equatable {
   public static let name = "brecq"
   public static let summary =
     "Trains a rounding on a block's output, where asked weighted by Fisher information; then inputs."
@@ -49,7 +49,7 @@ public struct BRECQ: ReconstructionMethod, Equatable {
 
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     try validateTraining()
-    try adaRound.schedule.validate(for: Self.name)
+    try schedule.validate(for: Self.name)
     guard inputIterations >= 0 else {
       throw SchemeError("brecq: input-iterations is \(inputIterations); use 0 or more")
     }
@@ -104,12 +104,7 @@ public struct BRECQ: ReconstructionMethod, Equatable {
   public func variables(
     for weights: Tensor, _ scheme: WeightScheme
   ) throws -> any RoundingVariables {
-    try rounding.variables(for: weights, scheme, adaRound)
-  }
-
-  private var adaRound: AdaRound {
-    AdaRound(
-      penalty: penalty, exponents: (start: startExponent, end: endExponent), warmUp: warmUp)
+    try rounding.variables(for: weights, scheme, schedule)
   }
 }
 

@@ -17,10 +17,10 @@ public import HalftoneTensor
 /// Activations are dropped at random as in ``QDrop`` for the squared error, not for the prediction.
 ///
 /// Where this differs from the authors' code: L_PD is brought to the scale of the block's squared error
-/// first, since that grows from block to block of a language model; the statistics of the distribution correction, off by
-/// default, are not those of batch normalisation, which language models lack
+/// first, since that grows from block to block of a language model; the statistics of the distribution
+/// correction, off by default, are not those of batch normalisation, which language models lack
 /// (`DistributionCorrection`); the rounding may be FlexRound's.
-public struct PDQuant: ReconstructionMethod, Equatable {
+public struct PDQuant: ReconstructionMethod, AnnealedMethod, Equatable {
   public static let name = "pd-quant"
   public static let summary =
     "Trains a rounding on what it does to the network's predictions, and on the block's output."
@@ -50,12 +50,13 @@ public struct PDQuant: ReconstructionMethod, Equatable {
 
   public init() {}
 
+  public var reachesPredictions: Bool { true }
   public var unit: ReconstructionUnit { .block }
   public var lastBlock: LastBlockObjective { .output }
 
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     try validateTraining()
-    try adaRound.schedule.validate(for: Self.name)
+    try schedule.validate(for: Self.name)
     guard (0...1).contains(keepProbability) else {
       throw SchemeError(
         "pd-quant: keep-probability is \(keepProbability); use 0 to 1, where 1 drops nothing")
@@ -95,11 +96,6 @@ public struct PDQuant: ReconstructionMethod, Equatable {
   public func variables(
     for weights: Tensor, _ scheme: WeightScheme
   ) throws -> any RoundingVariables {
-    try rounding.variables(for: weights, scheme, adaRound)
-  }
-
-  private var adaRound: AdaRound {
-    AdaRound(
-      penalty: penalty, exponents: (start: startExponent, end: endExponent), warmUp: warmUp)
+    try rounding.variables(for: weights, scheme, schedule)
   }
 }

@@ -20,7 +20,7 @@ public import HalftoneTensor
 /// Where this differs from the authors' code: the unit is a transformer block; the rounding may be
 /// FlexRound's, the setting that the FlexRound paper calls Q + FlexRound. With weights alone quantized
 /// only the block's input is mixed; inputs with a grid per token have no step to learn.
-public struct QDrop: ReconstructionMethod, Equatable {
+public struct QDrop: ReconstructionMethod, AnnealedMethod, Equatable {
   public static let name = "qdrop"
   public static let summary =
     "Trains a rounding with each activation quantized at random, so that codes fit more inputs."
@@ -47,7 +47,7 @@ public struct QDrop: ReconstructionMethod, Equatable {
 
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     try validateTraining()
-    try adaRound.schedule.validate(for: Self.name)
+    try schedule.validate(for: Self.name)
     guard (0...1).contains(keepProbability) else {
       throw SchemeError(
         "qdrop: keep-probability is \(keepProbability); use 0 to 1, where 1 drops nothing")
@@ -63,11 +63,6 @@ public struct QDrop: ReconstructionMethod, Equatable {
   public func variables(
     for weights: Tensor, _ scheme: WeightScheme
   ) throws -> any RoundingVariables {
-    try rounding.variables(for: weights, scheme, adaRound)
-  }
-
-  private var adaRound: AdaRound {
-    AdaRound(
-      penalty: penalty, exponents: (start: startExponent, end: endExponent), warmUp: warmUp)
+    try rounding.variables(for: weights, scheme, schedule)
   }
 }

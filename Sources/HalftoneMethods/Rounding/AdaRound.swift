@@ -18,7 +18,7 @@ public import HalftoneTensor
 /// Ŵ = s·(clamp(⌊W/s⌋ + h(V) + z) − z). V starts where Ŵ = W for weights inside the range. The
 /// penalty λ·Σ(1 − |2h − 1|^β) sets in after `warmUp` of the iterations, β falling linearly. The final
 /// code is ⌊W/s⌋ + 1 where V ≥ 0, else ⌊W/s⌋.
-public struct AdaRound: ReconstructionMethod, Equatable {
+public struct AdaRound: ReconstructionMethod, AnnealedMethod, Equatable {
   public static let name = "adaround"
   public static let summary =
     "Learns for each weight whether to round down or up; the grid is fixed."
@@ -41,27 +41,32 @@ public struct AdaRound: ReconstructionMethod, Equatable {
 
   public init() {}
 
-  /// The rounding with this penalty, for methods that train it in their own way.
-  init(penalty: Float, exponents: (start: Float, end: Float), warmUp: Float) {
-    self.penalty = penalty
-    (startExponent, endExponent) = exponents
-    self.warmUp = warmUp
-  }
-
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     try validateTraining()
     try schedule.validate(for: Self.name)
   }
 
-  var schedule: AdaRoundSchedule {
-    AdaRoundSchedule(
-      weight: penalty, startExponent: startExponent, endExponent: endExponent, warmUp: warmUp)
-  }
-
   public func variables(
     for weights: Tensor, _ scheme: WeightScheme
   ) throws -> any RoundingVariables {
-    AdaRoundVariables(weights, try scheme.grids(for: weights), scheme.format, self)
+    AdaRoundVariables(weights, try scheme.grids(for: weights), scheme.format, schedule)
+  }
+}
+
+/// A method with AdaRound's penalty among its hyperparameters.
+package protocol AnnealedMethod {
+  /// λ.
+  var penalty: Float { get }
+  var startExponent: Float { get }
+  var endExponent: Float { get }
+  /// The share of iterations before the penalty sets in.
+  var warmUp: Float { get }
+}
+
+extension AnnealedMethod {
+  package var schedule: AdaRoundSchedule {
+    AdaRoundSchedule(
+      weight: penalty, startExponent: startExponent, endExponent: endExponent, warmUp: warmUp)
   }
 }
 
@@ -105,15 +110,16 @@ public struct AdaRoundVariables: RoundingVariables {
   public let format: IntegerFormat
   /// [out, in].
   public private(set) var v: Tensor
-  private let method: AdaRound
+  private let schedule: AdaRoundSchedule
 
   package init(
-    _ weights: Tensor, _ grid: GridTable, _ format: IntegerFormat, _ method: AdaRound
+    _ weights: Tensor, _ grid: GridTable, _ format: IntegerFormat,
+    _ schedule: AdaRoundSchedule
   ) {
     original = weights
     self.grid = grid
     self.format = format
-    self.method = method
+    self.schedule = schedule
     v = weights.adaRoundStart(grid).tracked()
   }
 
@@ -127,7 +133,7 @@ public struct AdaRoundVariables: RoundingVariables {
   public func weights() -> Tensor { original.adaRounded(grid, v: v) }
 
   public func penalty(progress: Float) -> Tensor? {
-    method.schedule.penalty(v, progress: progress)
+    schedule.penalty(v, progress: progress)
   }
 
   public func quantized() throws -> QuantizedTensor {

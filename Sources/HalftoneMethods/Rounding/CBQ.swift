@@ -18,7 +18,7 @@ public import HalftoneTensor
 ///
 /// A block that two windows share is trained in both; the second goes on from the state the first left.
 /// The outliers' treatment that comes before is the step `truncate-outliers`.
-public struct CBQ: ReconstructionMethod, Equatable {
+public struct CBQ: ReconstructionMethod, AnnealedMethod, Equatable {
   public static let name = "cbq"
   public static let summary =
     "Trains overlapping windows of blocks, so that neighbours make up for each other."
@@ -69,11 +69,6 @@ public struct CBQ: ReconstructionMethod, Equatable {
   public var unit: ReconstructionUnit { .block }
   public var blocksAtOnce: Int? { window }
 
-  private var schedule: AdaRoundSchedule {
-    AdaRoundSchedule(
-      weight: penalty, startExponent: startExponent, endExponent: endExponent, warmUp: warmUp)
-  }
-
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     try validateTraining()
     try schedule.validate(for: Self.name)
@@ -101,10 +96,7 @@ public struct CBQ: ReconstructionMethod, Equatable {
         rank: rank, learnGrid: learnGrid, straightThrough: straightThrough, schedule: schedule
       ).variables(for: weights, scheme)
     case .adaround:
-      var method = AdaRound()
-      (method.penalty, method.warmUp) = (penalty, warmUp)
-      (method.startExponent, method.endExponent) = (startExponent, endExponent)
-      return try method.variables(for: weights, scheme)
+      return try TrainedRounding.adaround.variables(for: weights, scheme, schedule)
     case .flexround:
       var method = FlexRound()
       method.learnGrid = learnGrid

@@ -8,12 +8,13 @@ public enum TrainedRounding: String, Codable, Sendable, CaseIterable {
   /// Division by learned scales, the grid learned with them: ``FlexRound``.
   case flexround
 
-  /// The variables of `weights`, AdaRound's with the penalty of `adaRound`.
+  /// The variables of `weights`, AdaRound's with the penalty of `schedule`.
   func variables(
-    for weights: Tensor, _ scheme: WeightScheme, _ adaRound: AdaRound
+    for weights: Tensor, _ scheme: WeightScheme, _ schedule: AdaRoundSchedule
   ) throws -> any RoundingVariables {
     switch self {
-    case .adaround: try adaRound.variables(for: weights, scheme)
+    case .adaround:
+      AdaRoundVariables(weights, try scheme.grids(for: weights), scheme.format, schedule)
     case .flexround: try FlexRound().variables(for: weights, scheme)
     }
   }
