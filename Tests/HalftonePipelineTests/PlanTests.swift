@@ -60,13 +60,18 @@ import Testing
       source: "large", modules: modules, blockCount: blocks, hiddenSize: hidden,
       vocabularySize: 32_000, contextLength: 2048,
       byteCount: 2 * (weights + 2 * 32_000 * hidden))
-    let recipe = try Recipe(
-      yaml: "scheme: { weights: { bits: 3, group: 64 } }\nsteps:\n  - discquant: { batch: 1 }",
-      source: "r.yaml")
-    let plan = try Plan(
-      recipe, for: layout, calibration: CalibrationSize(samples: 8, length: 256))
-    let peak = plan.peakBytes(withCalibration: true)
-    #expect(peak > 14 * weights && peak < 20_000_000_000)
+    func peak(_ step: String) throws -> Int {
+      let recipe = try Recipe(
+        yaml: "scheme: { weights: { bits: 3, group: 64 } }\nsteps:\n  - \(step)", source: "r.yaml")
+      return try Plan(recipe, for: layout, calibration: CalibrationSize(samples: 8, length: 256))
+        .peakBytes(withCalibration: true)
+    }
+    let whole = try peak("discquant: { batch: 1 }")
+    #expect(whole > 14 * weights && whole < 20_000_000_000)
+    // The later blocks' weights as floats.
+    let tail = try peak("pd-quant: { batch: 1 }")
+    #expect(tail > 4 * weights * (blocks - 1) / blocks && tail < 20_000_000_000)
+    #expect(try peak("cbq: { window: 3 }") > peak("cbq: { window: 2 }"))
   }
 
   @Test func laterOverridesWin() throws {
@@ -98,6 +103,10 @@ import Testing
     ),
     (
       "scheme: { weights: { bits: 4 } }\nsteps:\n  - gptq: { damping: -1.0 }", 3, "damping is -1.0"
+    ),
+    (
+      "scheme: { weights: { bits: 4 } }\nsteps:\n  - cbq: { window: 3 }", 3,
+      "takes 3 blocks together, but"
     ),
     (
       "scheme: { weights: { bits: 4 } }\nsteps: [ gptq ]\ncalibration: { length: 129 }", 0,

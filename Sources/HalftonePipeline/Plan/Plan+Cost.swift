@@ -32,11 +32,29 @@ extension Plan {
     return result
   }
 
+  private var methods: [any QuantizationMethod] {
+    recipe.steps.compactMap { $0.part as? any QuantizationMethod }
+  }
+
   /// Whether a method trains all blocks at once.
-  private var trainsNetwork: Bool {
-    recipe.steps.contains { step in
-      (step.part as? any QuantizationMethod).map { $0.blocksAtOnce == nil } ?? false
-    }
+  private var trainsNetwork: Bool { methods.contains { $0.blocksAtOnce == nil } }
+
+  /// The blocks that are trained at once, where it is not all of them.
+  private var window: Int { methods.compactMap(\.blocksAtOnce).max() ?? 1 }
+
+  private var headBytes: Int { model.vocabularySize * model.hiddenSize * 4 }
+
+  /// What the later blocks and the head keep for the way back, where a method trains through them: the
+  /// activations of a batch, and weights as floats.
+  private var tailBytes: Int {
+    guard methods.contains(where: \.reachesPredictions) else { return 0 }
+    let activations = activationBytes(tokens: training.batch * calibration.length)
+    return (model.blockCount - 1) * (activations + blockWeights * 4) + headBytes + 6 * (16 << 20)
+  }
+
+  /// What a block keeps alive for so many tokens on the way forward.
+  private func activationBytes(tokens: Int) -> Int {
+    tokens * (4 * widest + 8 * model.hiddenSize) * 4
   }
 
   /// What is held for the whole network where it is trained at once.
@@ -48,9 +66,8 @@ extension Plan {
   private var networkBytes: Int {
     guard trainsNetwork else { return 0 }
     let weights = layers.filter { $0.scheme?.weights != nil }.reduce(0) { $0 + $1.count }
-    let head = model.vocabularySize * model.hiddenSize * 4
     let stream = sampleCount * calibration.length * model.hiddenSize * 4
-    return weights * (3 * 4 + 2) + model.byteCount + head + 6 * (16 << 20) + 3 * stream
+    return weights * (3 * 4 + 2) + model.byteCount + headBytes + 6 * (16 << 20) + 3 * stream
   }
 
   /// The most memory the run is expected to hold, if the text is run through the blocks.
@@ -65,12 +82,12 @@ extension Plan {
     let streams = 6 * sampleCount * calibration.length * model.hiddenSize * 4
     let learning = training.iterations > 0
     // Whole networks: variables and moments are counted there.
-    let block = blockWeights * 4 * (trainsNetwork ? 8 : learning ? 12 : 4)
+    let block = blockWeights * 4 * (trainsNetwork ? 8 : learning ? 12 * window : 4)
     let hessian = withCalibration && !learning ? 3 * widest * widest * 8 : 0
     let pieceTokens = max(BlockRunner.tokensPerPiece, training.batch * calibration.length)
-    let activations = pieceTokens * (4 * widest + 8 * model.hiddenSize) * 4 * (learning ? 4 : 1)
+    let activations = activationBytes(tokens: pieceTokens) * (learning ? 4 * window : 1)
     guard withCalibration else { return fixed + block }
-    return fixed + streams + block + hessian + activations + networkBytes
+    return fixed + streams + block + hessian + activations + networkBytes + tailBytes
   }
 
   /// The time the run is expected to take: multiplications and additions over an assumed speed.

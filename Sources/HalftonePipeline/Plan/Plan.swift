@@ -46,7 +46,21 @@ public struct Plan: Sendable {
       throw RecipeError(
         file: recipe.source, line: 0, "leaves every layer of \(model.source) as it is")
     }
+    try checkWindows()
     if needsCalibration { try checkLength() }
+  }
+
+  /// - Throws: ``RecipeError`` if a method takes more blocks together than the model has.
+  private func checkWindows() throws {
+    for step in recipe.steps {
+      guard let blocks = (step.part as? any QuantizationMethod)?.blocksAtOnce,
+        blocks > model.blockCount
+      else { continue }
+      throw RecipeError(
+        file: recipe.source, line: step.line,
+        "\(type(of: step.part).name) takes \(blocks) blocks together, but the model has "
+          + "\(model.blockCount) blocks; set window to at most \(model.blockCount)")
+    }
   }
 
   /// - Throws: ``RecipeError`` if the samples are longer than the model's context.
