@@ -30,7 +30,7 @@ public struct AdaQuant: ReconstructionMethod, Equatable {
   public var iterations = 800
   public var batch = 4
   /// Of V, in initial steps.
-  public var learningRate: Float = 1e-2
+  public var learningRate: Float = 1e-3
   /// Of ln s.
   public var stepLearningRate: Float = 1e-3
   public var inputLearningRate: Float = 4e-5
