@@ -13,6 +13,8 @@ public protocol RecipeStep: Codable, Sendable {
   static var citation: String { get }
   /// Whether it must see activations; without, the weights alone are enough.
   static var needsCalibration: Bool { get }
+  /// Whether what it gives depends on the run's seed.
+  static var usesSeed: Bool { get }
   /// The paper's or the project's defaults.
   init()
   /// Whether it must see activations with the hyperparameters it has.
@@ -25,6 +27,7 @@ public protocol RecipeStep: Codable, Sendable {
 
 extension RecipeStep {
   public static var needsCalibration: Bool { false }
+  public static var usesSeed: Bool { false }
   public var learnsFromText: Bool { Self.needsCalibration }
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {}
   public func extraBytes(_ scheme: LayerScheme, rows: Int, columns: Int) -> Int { 0 }

@@ -177,11 +177,14 @@ public struct BlockRecord: Codable, Equatable, Sendable {
   public var learnedParameters: Int?
   /// The share of rounding variables that had settled on a code when the training ended.
   public var settled: Double?
+  /// ‖ŷ − y‖²/‖y‖² of the block's outputs on held-out samples, ŷ of the network quantized so far and y
+  /// of the original one; null where no text was run.
+  public var outputError: Double?
 
   public init(
     index: Int, lossFirst: Double? = nil, lossLast: Double? = nil, iterations: Int,
     seconds: Double, heldOutFirst: Double? = nil, heldOutLast: Double? = nil,
-    learnedParameters: Int? = nil, settled: Double? = nil
+    learnedParameters: Int? = nil, settled: Double? = nil, outputError: Double? = nil
   ) {
     self.index = index
     self.lossFirst = lossFirst
@@ -192,6 +195,7 @@ public struct BlockRecord: Codable, Equatable, Sendable {
     self.heldOutLast = heldOutLast
     self.learnedParameters = learnedParameters
     self.settled = settled
+    self.outputError = outputError
   }
 
   enum CodingKeys: String, CodingKey {
@@ -201,6 +205,7 @@ public struct BlockRecord: Codable, Equatable, Sendable {
     case heldOutFirst = "held_out_first"
     case heldOutLast = "held_out_last"
     case learnedParameters = "learned_parameters"
+    case outputError = "output_error"
   }
 }
 
@@ -217,5 +222,6 @@ extension BlockRecord {
     try fields.encode(heldOutLast, forKey: .heldOutLast)
     try fields.encode(learnedParameters, forKey: .learnedParameters)
     try fields.encode(settled, forKey: .settled)
+    try fields.encode(outputError, forKey: .outputError)
   }
 }

@@ -53,6 +53,21 @@ import Testing
     #expect(try RunRecord(json: bytes("out/report.json")) == record)
   }
 
+  /// Errors of blocks are measured alike for every method: they grow with
+  /// fewer bits.
+  @Test func blocksHaveOutputErrors() throws {
+    func errors(bits: Int, text: Bool = true) throws -> [Double?] {
+      var options = try options(
+        "scheme: { weights: { bits: \(bits) } }\nsteps: [ rtn ]", text: text)
+      options.output += "-\(bits)-\(text)"
+      return try QuantizationRun(options)().blocks.map(\.outputError)
+    }
+    for (four, three) in try zip(errors(bits: 4), errors(bits: 3)) {
+      #expect(try #require(four) > 0 && #require(four) < #require(three) && #require(three) < 1)
+    }
+    #expect(try errors(bits: 4, text: false).allSatisfy { $0 == nil })
+  }
+
   @Test func weightsAloneAreEnoughForRounding() throws {
     let record = try QuantizationRun(
       options("scheme: { weights: { bits: 4 } }\nsteps: [ rtn ]", text: false))()

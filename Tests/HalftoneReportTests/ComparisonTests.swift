@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct ComparisonTests {
   static func run(
-    seed: UInt64 = 0, bytes: Int = 1024, perplexity: Double, losses: [Double?] = [nil, nil],
+    seed: UInt64 = 0, bytes: Int = 1024, perplexity: Double, errors: [Double?] = [nil, nil],
     seconds: Double = 2, peakBytes: Int = 1 << 26
   ) -> ComparisonRun {
     var record = ReportTests.record
@@ -12,8 +12,8 @@ import Testing
     record.bytesAfter = bytes
     record.seconds = seconds
     record.peakBytes = peakBytes
-    record.blocks = losses.enumerated().map { index, loss in
-      BlockRecord(index: index, lossFirst: loss, lossLast: loss, iterations: 0, seconds: 1)
+    record.blocks = errors.enumerated().map { index, error in
+      BlockRecord(index: index, iterations: 0, seconds: 1, outputError: error)
     }
     return ComparisonRun(
       record, digest: "\(seed)",
@@ -34,8 +34,8 @@ import Testing
     ComparisonRow(
       recipe: "r/flex.yaml", label: "flex",
       runs: [
-        run(seed: 0, bytes: 1024, perplexity: 6, losses: [1, 3], seconds: 10, peakBytes: 1 << 20),
-        run(seed: 1, bytes: 1024, perplexity: 7, losses: [2, 4], seconds: 20, peakBytes: 1 << 21),
+        run(seed: 0, bytes: 1024, perplexity: 6, errors: [1, 3], seconds: 10, peakBytes: 1 << 20),
+        run(seed: 1, bytes: 1024, perplexity: 7, errors: [2, 4], seconds: 20, peakBytes: 1 << 21),
       ]),
     ComparisonRow(recipe: "big", label: "big", runs: [run(bytes: 4096, perplexity: 5.5)]),
     ComparisonRow(recipe: "worse", label: "worse", runs: [run(bytes: 8192, perplexity: 5.75)]),

@@ -39,7 +39,7 @@ import Testing
     #expect(
       Set(blocks[0].keys) == [
         "index", "loss_first", "loss_last", "iterations", "seconds", "held_out_first",
-        "held_out_last", "learned_parameters", "settled",
+        "held_out_last", "learned_parameters", "settled", "output_error",
       ])
   }
 

@@ -15,8 +15,8 @@ struct CompareCommand: ParsableCommand {
       With --recipes, one model is quantized by each recipe with each seed, and size, errors,
       perplexity, divergence, time and memory are put in one table: a row as soon as a recipe is
       finished, then the Pareto front. All results are kept in --output, as JSON, Markdown and HTML
-      too; with --resume nothing that was measured there is measured again. No further seeds are
-      run for a recipe whose first two give the same model.
+      too; with --resume nothing that was measured there is measured again. A recipe that does
+      not depend on the seed is run once.
 
       Examples:
         halftone compare tiny-rtn tiny-gptq

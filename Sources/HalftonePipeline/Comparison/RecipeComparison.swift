@@ -81,28 +81,29 @@ public struct RecipeComparison {
   ) throws -> ComparisonRow {
     let recipe = options.recipes[index]
     let label = options.labels[index]
+    let counts = options.recipes.map { seeds(of: $0).count }
     var runs: [ComparisonRun] = []
     do {
-      for (position, seed) in options.seeds.enumerated() {
+      for (position, seed) in seeds(of: recipe).enumerated() {
         let fingerprint = inputs.fingerprint(recipe, seed, options)
         let name = try fingerprint.name(recipe.source)
         let trial = Trial(
           recipe: recipe, label: label, seed: seed, output: folder.modelPath(name),
-          number: index * options.seeds.count + position + 1,
-          count: options.recipes.count * options.seeds.count)
-        let run = try run(trial, name, fingerprint, folder, like: runs.first)
-        runs.append(run)
-        if position == 1, run.digest == runs[0].digest {
-          return ComparisonRow(
-            recipe: recipe.source, label: label, runs: [runs[0]], isSeedIndependent: true)
-        }
+          number: counts[..<index].reduce(0, +) + position + 1, count: counts.reduce(0, +))
+        runs.append(try run(trial, name, fingerprint, folder))
       }
-      return ComparisonRow(recipe: recipe.source, label: label, runs: runs)
+      return ComparisonRow(
+        recipe: recipe.source, label: label, runs: runs, isSeedIndependent: !recipe.usesSeed)
     } catch  where !isStop(error) {
       didFail(error)
       return ComparisonRow(
         recipe: recipe.source, label: label, runs: runs, failure: "\(error)")
     }
+  }
+
+  /// One will do where the seed changes nothing.
+  private func seeds(of recipe: Recipe) -> [UInt64] {
+    recipe.usesSeed ? options.seeds : [options.seeds[0]]
   }
 
   /// What stops the comparison: the user, and an output that cannot be written.
@@ -113,11 +114,9 @@ public struct RecipeComparison {
         && [.cannotCreate, .inputOutput].contains(error.code)
   }
 
-  /// What is known of a trial, or else what it gives; the same model as that of another seed is
-  /// not measured again.
+  /// What is known of a trial, or else what it gives.
   private func run(
-    _ trial: Trial, _ name: String, _ fingerprint: TrialFingerprint, _ folder: ComparisonFolder,
-    like first: ComparisonRun?
+    _ trial: Trial, _ name: String, _ fingerprint: TrialFingerprint, _ folder: ComparisonFolder
   ) throws -> ComparisonRun {
     let report = folder.report(name)
     if let known = folder.result(name, fingerprint), !options.keep || report != nil {
@@ -128,9 +127,7 @@ public struct RecipeComparison {
     let record = try report ?? quantize(trial)
     try stopIfAsked(trial)
     let digest = String(try OpenedModel(path: trial.output).digest(), radix: 16)
-    let same = first.flatMap { $0.digest == digest ? $0.predictions : nil }
-    let run = ComparisonRun(
-      record, digest: digest, predictions: try same ?? evaluate(trial))
+    let run = ComparisonRun(record, digest: digest, predictions: try evaluate(trial))
     try folder.save(run, name, fingerprint)
     if !options.keep { try folder.removeModel(name) }
     return run

@@ -52,6 +52,9 @@ public struct Recipe: Sendable {
     steps.compactMap { $0.part as? any ModelTransform }
   }
 
+  /// Whether what it gives depends on the run's seed.
+  public var usesSeed: Bool { steps.contains { type(of: $0.part).usesSeed } }
+
   /// What chooses the codes; a recipe that was read has it.
   public var method: (any QuantizationMethod)? {
     steps.lazy.compactMap { $0.part as? any QuantizationMethod }.first

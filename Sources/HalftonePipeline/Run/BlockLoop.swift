@@ -42,6 +42,7 @@ struct BlockLoop {
     carried.hasChanged = solution.carried != nil
     if let fresh = solution.carried { carried.tensors = fresh }
     let layers = try judge(&solution, problem, original: block, streams)
+    var outputError: Double?
     if let entering = streams, let targets {
       var quantized = problem.block
       quantized.forEachLinear { linear in
@@ -49,6 +50,8 @@ struct BlockLoop {
       }
       let outputs = runner.run(quantized, entering.quantized)
       try checkFinite(outputs, "the outputs of the quantized block \(index)")
+      outputError = LayerErrors.relative(
+        outputs.samples(problem.heldOut), to: targets.samples(problem.heldOut))
       streams = Streams(original: targets, quantized: outputs)
     }
     let seconds = (clock.now - start) / .seconds(1)
@@ -65,7 +68,7 @@ struct BlockLoop {
         seconds: seconds, heldOutFirst: solution.heldOutFirst.map(Double.init),
         heldOutLast: solution.heldOutLast.map(Double.init),
         learnedParameters: solution.learnedParameters,
-        settled: solution.settled.map(Double.init)))
+        settled: solution.settled.map(Double.init), outputError: outputError))
   }
 
   private func problem(

@@ -64,7 +64,7 @@ public struct ComparisonRun: Codable, Equatable, Sendable {
   /// The mean of the layers' relative output errors, and that of plain rounding.
   public var layerError: Double
   public var layerErrorRTN: Double
-  /// The mean over blocks of the last training loss; nil for methods that do not train.
+  /// The mean of the blocks' relative output errors on held-out samples; nil where no text was run.
   public var blockError: Double?
   /// Of the quantization alone.
   public var seconds: Double
@@ -117,8 +117,8 @@ public struct ComparisonRun: Codable, Equatable, Sendable {
     bytesBefore = record.bytesBefore
     bytes = record.bytesAfter
     (layerError, layerErrorRTN) = record.meanErrors
-    let losses = record.blocks.compactMap(\.lossLast)
-    blockError = losses.isEmpty ? nil : losses.reduce(0, +) / Double(losses.count)
+    let errors = record.blocks.compactMap(\.outputError)
+    blockError = errors.isEmpty ? nil : errors.reduce(0, +) / Double(errors.count)
     seconds = record.seconds
     peakBytes = record.peakBytes
     warnings = record.allWarnings.count
