@@ -6,8 +6,8 @@ public import HalftoneTensor
 public protocol QuantizationMethod: RecipeStep {
   /// How many blocks the method holds at once; nil for the whole network.
   var blocksAtOnce: Int? { get }
-  /// Whether it trains through all later blocks, on the network's predictions.
-  var reachesPredictions: Bool { get }
+  /// What it trains through beside the blocks it holds.
+  var reach: TrainingReach { get }
   /// Chooses the codes of all layers of one block that have a scheme.
   ///
   /// Blocks are solved in order. A method that looks further than one block leaves what it found out
@@ -20,7 +20,17 @@ public protocol QuantizationMethod: RecipeStep {
 
 extension QuantizationMethod {
   public var blocksAtOnce: Int? { 1 }
-  public var reachesPredictions: Bool { false }
+  public var reach: TrainingReach { .blocks }
+}
+
+/// How far gradients come from.
+public enum TrainingReach: Sendable {
+  /// The outputs of the blocks that are trained.
+  case blocks
+  /// The logits, where those blocks are the last.
+  case head
+  /// The logits, through all later blocks.
+  case laterBlocks
 }
 
 /// A method failed on the numbers it was given: what, where, what to do.

@@ -43,12 +43,35 @@ let shippedRecipes: [String: String] = [
     calibration: { samples: 512, length: 256 }
 
     """#,
+  "cbq-w2a16-lora": #"""
+    # 2-bit weights per channel by CBQ with its rounding of low rank, outlying weights clipped first.
+    scheme:
+      weights: { type: int, bits: 2, granularity: channel, symmetric: true, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - truncate-outliers: { activations: false }
+      - cbq: { rounding: lora, learning-rate: 0.01 }
+    calibration: { samples: 512, length: 256 }
+
+    """#,
   "cbq-w2a16": #"""
     # 2-bit weights per channel by CBQ: windows of two blocks, each sharing one with the next.
     scheme:
       weights: { type: int, bits: 2, granularity: channel, symmetric: true, range: min-mse }
       ignore: [ lm_head, embed_tokens ]
     steps:
+      - cbq
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "cbq-w4a4-truncate-outliers": #"""
+    # 4-bit weights per channel and 4-bit inputs per token by CBQ, outlying weights clipped and channels divided first.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      inputs: { type: int, bits: 4, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - truncate-outliers
       - cbq
     calibration: { samples: 512, length: 256 }
 
@@ -76,7 +99,7 @@ let shippedRecipes: [String: String] = [
 
     """#,
   "discquant-w3a16-g64": #"""
-    # 3-bit weights in groups of 64 (3.25 bits with 16-bit scales) by DiscQuant.
+    # 3-bit weights in groups of 64 by DiscQuant: 3.25 bits with 16-bit scales; the files hold 32-bit ones, 3.50.
     scheme:
       weights: { type: int, bits: 3, group: 64, symmetric: true, range: min-mse }
       ignore: [ lm_head, embed_tokens ]

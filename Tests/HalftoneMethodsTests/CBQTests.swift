@@ -120,6 +120,34 @@ import Testing
     #expect(kept.codeValues != (try RoundToNearest.quantize(weights, scheme).codeValues))
   }
 
+  /// Steps of fixed inputs go on where the first window left them, too.
+  @Test func theSecondWindowKeepsTheStepsOfInputs() throws {
+    let network = try SmallNetwork()
+    var method = CBQ()
+    (method.iterations, method.batch, method.inputLearningRate) = (5, 2, 1e-2)
+    let inputs = InputScheme(
+      format: try IntegerFormat(bits: 4), granularity: .tensor, symmetric: false, dynamic: false)
+    let first = try method.solve(try network.problem(0, carried: [:], inputs: inputs))
+    let carried = try #require(first.carried)
+    let name = "model.layers.1.self_attn.q_proj"
+    (method.inputLearningRate, method.iterations) = (0, 1)
+    let second = try method.solve(try network.problem(1, carried: carried, inputs: inputs))
+    guard case .fixed(let step, _, _, _, _) = try #require(second.layers[name]).inputs else {
+      Issue.record("inputs are not fixed")
+      return
+    }
+    #expect(step.scalar == carried["\(name)/inputs"]?.values[0])
+  }
+
+  @Test func softWeightsNeedAPenalty() throws {
+    var method = CBQ()
+    method.rounding = .adaround
+    let scheme = LayerScheme(weights: try scheme(bits: 4))
+    #expect(throws: SchemeError.self) { try method.validate(scheme, rows: 8, columns: 8) }
+    method.penalty = 100
+    try method.validate(scheme, rows: 8, columns: 8)
+  }
+
   /// Two blocks trained together are closer to the original after the second than two trained alone.
   @Test func aWindowServesItsLastOutput() throws {
     let network = try SmallNetwork()
@@ -186,7 +214,9 @@ struct SmallNetwork {
   }
 
   /// Block `index` with the original network before it on both streams.
-  func problem(_ index: Int, carried: [String: Tensor]) throws -> BlockProblem {
+  func problem(
+    _ index: Int, carried: [String: Tensor], inputs: InputScheme? = nil
+  ) throws -> BlockProblem {
     var x = try model.embed(ids)
     let context = model.context(batch: samples, length: length, start: 0)
     for i in 0..<index {
@@ -195,7 +225,7 @@ struct SmallNetwork {
     }
     let stream = ActivationStream(activations: x, length: length)
     let block = try model.block(index)
-    let weights = LayerScheme(weights: try scheme(bits: 3))
+    let weights = LayerScheme(weights: try scheme(bits: 3), inputs: inputs)
     let (model, length) = (model, length)
     @Sendable func schemes(_ index: Int) -> [String: LayerScheme] {
       Dictionary(

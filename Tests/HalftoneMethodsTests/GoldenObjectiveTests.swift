@@ -39,8 +39,10 @@ import Testing
   @Test func predictionDifference() throws {
     let leaves = try ["output", "pure"].map { try golden.floats($0).tracked() }
     let step = try step(output: leaves[0], pure: leaves[1])
+    var problem = step.problem
+    problem.targets = try stream("reference")
     let loss = PredictionDifference(
-      tail: tail, reference: try stream("reference"), regularization: 0.25, temperature: 4
+      try LogitDivergence(problem, tail: tail, temperature: 4), regularization: 0.25
     ).loss(step)
     expectClose([loss.scalar], try golden.floats("difference").values, tolerance: 1e-5)
     let gradients = loss.gradients(of: leaves)
@@ -52,11 +54,10 @@ import Testing
 
   @Test func logitDivergence() throws {
     let pure = try golden.floats("pure")
-    let plain = try step(output: pure, pure: pure)
-    let step = ReconstructionStep(
-      problem: plain.problem, samples: plain.samples, output: pure,
-      target: try golden.floats("reference"), run: plain.run)
-    let loss = try LogitDivergence(tail: tail, temperature: 4).loss(step)
+    let step = try step(output: pure, pure: pure)
+    var problem = step.problem
+    problem.targets = try stream("reference")
+    let loss = try LogitDivergence(problem, tail: tail, temperature: 4).loss(step)
     expectClose([loss.scalar], try golden.floats("divergence").values, tolerance: 1e-5)
   }
 

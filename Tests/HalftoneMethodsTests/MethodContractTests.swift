@@ -62,6 +62,17 @@ import Testing
     #expect(result.dequantized().values == onGrid.values)
   }
 
+  /// A method that does not say so is run once where several seeds are asked for.
+  @Test(arguments: names) func dependsOnTheSeedOnlyIfItSaysSo(_ name: String) throws {
+    let method = Self.method(name)
+    guard !type(of: method).usesSeed else { return }
+    let layer = CorrelatedLayer(seed: 8)
+    let results = try [UInt64(0), 1].map {
+      try layer.solution(method, scheme(bits: 3), seed: $0).codeValues
+    }
+    #expect(results[0] == results[1])
+  }
+
   @Test(arguments: names) func hasCitationAndSummary(_ name: String) {
     guard let type = MethodCatalog.all.first(where: { $0.name == name }) else { return }
     #expect(!type.citation.isEmpty && type.summary.hasSuffix("."))

@@ -151,6 +151,18 @@ import Testing
     }
   }
 
+  /// Coordinate descent needs no inverse: without GPTQ's solution it starts from round-to-nearest.
+  @Test func aHessianThatGPTQCannotFactorIsNoObstacle() throws {
+    let layer = CorrelatedLayer(seed: 3)
+    var hessian = SquareMatrix(zeros: 48)
+    for i in 0..<48 { hessian[i, i] = 1 }
+    (hessian[3, 4], hessian[4, 3]) = (1e3, 1e3)
+    let problem = LayerProblem(
+      name: "layer", weights: layer.weights, scheme: try scheme(bits: 3), hessian: hessian)
+    let solution = try QuantEase().solve(problem)
+    #expect(solution.warnings.contains { $0.contains("started from rounding to nearest") })
+  }
+
   @Test func refusesWhatItCannotDo() throws {
     for change in [
       { $0.sweeps = 0 }, { $0.outliers = 0.5 }, { $0.outliers = .nan }, { $0.damping = -1 },

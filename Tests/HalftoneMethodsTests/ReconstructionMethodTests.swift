@@ -125,10 +125,9 @@ import Testing
   @Test func predictionDifferenceWithInfiniteRegularizationIsTheSquaredError() throws {
     let step = try layer.step()
     let tail = NetworkTail(blocks: [], head: MatrixHead(weight: layer.weights.transposed()))
+    let divergence = try LogitDivergence(step.problem, tail: tail)
     func loss(_ regularization: Float) -> Float {
-      PredictionDifference(
-        tail: tail, reference: step.problem.targets, regularization: regularization, temperature: 1
-      ).loss(step).scalar
+      PredictionDifference(divergence, regularization: regularization).loss(step).scalar
     }
     let error = OutputMSE().loss(step).scalar
     #expect(loss(.infinity) == error)
@@ -139,17 +138,17 @@ import Testing
   @Test func divergencesAreScaledToTheSquaredErrorOfRounding() throws {
     var problem = layer.problem(LayerScheme(weights: try scheme(bits: 3)))
     let tail = NetworkTail(blocks: [], head: MatrixHead(weight: layer.weights.transposed()))
-    let scale = try LogitDivergence(tail: tail).scaleOfSquaredError(in: problem, batch: 2)
     let rounded = try RoundToNearest.quantize(layer.weights, scheme(bits: 3)).dequantized()
     let run = { (x: Tensor) in x.linear(rounded) }
     let step = ReconstructionStep(
       problem: problem, samples: [0, 1], output: run(problem.quantized.samples(0..<2)),
       target: problem.targets.samples(0..<2), run: run)
     let error = OutputMSE().loss(step).scalar
-    let scaled = try LogitDivergence(tail: tail, scale: scale).loss(step).scalar
-    #expect(abs(scaled - error) < 1e-5 * error && scale != 1)
+    let scaled = try LogitDivergence(problem, tail: tail, scaledOn: 2).loss(step).scalar
+    let plain = try LogitDivergence(problem, tail: tail).loss(step).scalar
+    #expect(abs(scaled - error) < 1e-5 * error && scaled != plain)
     problem.schemes = [:]
-    #expect(try LogitDivergence(tail: tail).scaleOfSquaredError(in: problem, batch: 2) == 1)
+    #expect(try LogitDivergence(problem, tail: tail, scaledOn: 2).loss(step).scalar == plain)
   }
 
   @Test func pdQuantWithoutANetworkIsQDrop() throws {

@@ -83,6 +83,49 @@ import Testing
     #expect(last <= first)
   }
 
+  /// Without samples to judge by, what is kept is the state before the first iteration.
+  @Test func divergenceWithoutHeldOutSamplesKeepsTheStart() throws {
+    let scheme = try scheme(bits: 3)
+    var problem = layer.problem(LayerScheme(weights: scheme))
+    problem.heldOut = 0..<0
+    var method = FlexRound()
+    (method.iterations, method.learningRate) = (100, 1e30)
+    let solution = try method.solve(problem)
+    let result = try #require(solution.layers["layer"])
+    #expect(result.warnings.contains { $0.contains("the state of iteration 0 is kept") })
+    let rounded = try RoundToNearest.quantize(layer.weights, scheme)
+    #expect(result.weight.codeValues == rounded.codeValues && solution.heldOutLast == nil)
+  }
+
+  /// Soft roundings that nothing drives to a code are rounded in the end, and the report says so.
+  @Test func roundingsThatHaveNotSettledAreReported() throws {
+    func solution(penalty: Float) throws -> (settled: Float?, warnings: [String]) {
+      var method = AdaRound()
+      method.penalty = penalty
+      let solution = try method.solve(layer.problem(LayerScheme(weights: scheme(bits: 3))))
+      return (solution.settled, try #require(solution.layers["layer"]).warnings)
+    }
+    let (loose, tight) = (try solution(penalty: 0), try solution(penalty: 1e3))
+    #expect(loose.settled ?? 1 < 0.5 && loose.warnings.contains { $0.contains("had settled") })
+    #expect(tight.settled ?? 0 > 0.9 && tight.warnings.isEmpty)
+    let flex = try FlexRound().solve(layer.problem(LayerScheme(weights: scheme(bits: 3))))
+    #expect(flex.settled == nil)
+  }
+
+  /// The last held-out loss is that of the codes that are stored, which SignRound takes from the best batch.
+  @Test func theLastHeldOutLossIsThatOfTheStoredCodes() throws {
+    var method = SignRound()
+    method.iterations = 57
+    let problem = layer.problem(LayerScheme(weights: try scheme(bits: 3)))
+    let solution = try method.solve(problem)
+    let weight = try #require(solution.layers["layer"]).weight.dequantized()
+    let samples = problem.heldOut.prefix(method.batch)
+    let rows = samples.lowerBound..<samples.upperBound
+    let loss = problem.quantized.samples(rows).linear(weight).squaredError(
+      to: problem.targets.samples(rows), dividedBy: Float(rows.count * layer.weights.rows))
+    #expect(abs(loss.scalar - (solution.heldOutLast ?? 0)) < 1e-5 * loss.scalar)
+  }
+
   @Test func aGradientThatIsNoNumberEndsTheTraining() throws {
     let scheme = try scheme(bits: 3)
     let problem = layer.problem(LayerScheme(weights: scheme))

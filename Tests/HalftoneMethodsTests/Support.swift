@@ -18,9 +18,10 @@ extension CorrelatedLayer {
       seed: seed, report: { _ in })
   }
 
-  func solution(_ method: some QuantizationMethod, _ scheme: WeightScheme) throws -> QuantizedTensor
-  {
-    let solution = try method.solve(problem(LayerScheme(weights: scheme)))
+  func solution(
+    _ method: some QuantizationMethod, _ scheme: WeightScheme, seed: UInt64 = 1
+  ) throws -> QuantizedTensor {
+    let solution = try method.solve(problem(LayerScheme(weights: scheme), seed: seed))
     guard let layer = solution.layers["layer"] else {
       throw MethodError("no solution for the layer")
     }

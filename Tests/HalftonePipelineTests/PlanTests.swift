@@ -71,6 +71,8 @@ import Testing
     // The later blocks' weights as floats.
     let tail = try peak("pd-quant: { batch: 1 }")
     #expect(tail > 4 * weights * (blocks - 1) / blocks && tail < 20_000_000_000)
+    #expect(try peak("brecq: { fisher: true }") > peak("brecq"))
+    #expect(try peak("flexround: { last-block: logits }") > peak("flexround"))
     #expect(try peak("cbq: { window: 3 }") > peak("cbq: { window: 2 }"))
   }
 

@@ -32,12 +32,13 @@ public struct BRECQ: ReconstructionMethod, AnnealedMethod, Equatable {
   public var fisher = false
   public var iterations = 800
   public var batch = 4
-  public var learningRate: Float = 1e-2
+  /// 0 for that of the rounding.
+  public var learningRate: Float = 0
   /// Steps of the second stage.
   public var inputIterations = 200
   public var inputLearningRate: Float = 4e-4
   /// λ, of AdaRound only, as the three below.
-  public var penalty: Float = 0.01
+  public var penalty: Float = 100
   public var startExponent: Float = 20
   public var endExponent: Float = 2
   public var warmUp: Float = 0.2
@@ -45,7 +46,9 @@ public struct BRECQ: ReconstructionMethod, AnnealedMethod, Equatable {
 
   public init() {}
 
+  public var rate: Float { learningRate == 0 ? rounding.learningRate : learningRate }
   public var unit: ReconstructionUnit { .block }
+  public var reach: TrainingReach { fisher ? .laterBlocks : lastBlock.reach }
 
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     try validateTraining()

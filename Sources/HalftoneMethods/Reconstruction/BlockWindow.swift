@@ -43,7 +43,7 @@ extension BlockProblem {
   }
 
   /// `block` run on all samples of `stream`.
-  private func output(
+  func output(
     of block: any TransformerBlock, on stream: ActivationStream
   ) -> ActivationStream {
     let pieceTokens = 2048

@@ -43,6 +43,7 @@ package struct DistributionCorrection {
       inputs.append(problem.original.samples(range))
       outputs.append(problem.targets.samples(range))
     }
+    let original = try problem.network?.model.block(problem.index) ?? problem.block
     keep(0..<problem.training.lowerBound)
     for start in stride(
       from: problem.training.lowerBound, to: problem.training.upperBound, by: batch)
@@ -50,7 +51,7 @@ package struct DistributionCorrection {
       let range = start..<min(start + batch, problem.training.upperBound)
       let x = try moved(range, towards: goal, problem)
       inputs.append(x)
-      outputs.append(problem.block(x, problem.makeContext(range.count)))
+      outputs.append(original(x, problem.makeContext(range.count)))
     }
     keep(problem.training.upperBound..<problem.original.samples)
     var result = problem

@@ -19,4 +19,11 @@ public protocol RoundingVariables {
   func penalty(progress: Float) -> Tensor?
   /// The final codes.
   func quantized() throws -> QuantizedTensor
+  /// How many of the variables lie within 0.01 of a code, and of how many; nil where weights are rounded in
+  /// training as they will be.
+  var settled: (count: Int, of: Int)? { get }
+}
+
+extension RoundingVariables {
+  public var settled: (count: Int, of: Int)? { nil }
 }

@@ -21,6 +21,14 @@ public struct NetworkTail {
     self.head = head
   }
 
+  /// What enters the head where `stream` enters the later blocks.
+  func finals(_ stream: ActivationStream, _ problem: BlockProblem) -> ActivationStream {
+    blocks.reduce(stream) { problem.output(of: $1, on: $0) }
+  }
+
+  /// The logits [tokens, vocabulary] of what enters the head.
+  func logits(ofFinal hidden: Tensor) -> Tensor { head(hidden) }
+
   /// The logits [tokens, vocabulary] that `hidden` [tokens, hidden] leads to; differentiable.
   public func logits(_ hidden: Tensor, _ context: ForwardContext) -> Tensor {
     head(blocks.reduce(hidden) { $1($0, context) })

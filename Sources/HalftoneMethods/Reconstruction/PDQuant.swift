@@ -35,10 +35,11 @@ public struct PDQuant: ReconstructionMethod, AnnealedMethod, Equatable {
   public var keepProbability: Float = 0.5
   public var iterations = 800
   public var batch = 4
-  public var learningRate: Float = 1e-2
+  /// 0 for that of the rounding.
+  public var learningRate: Float = 0
   public var inputLearningRate: Float = 4e-5
   /// λ, of AdaRound only, as the three below.
-  public var penalty: Float = 0.01
+  public var penalty: Float = 100
   public var startExponent: Float = 20
   public var endExponent: Float = 2
   public var warmUp: Float = 0.2
@@ -50,7 +51,8 @@ public struct PDQuant: ReconstructionMethod, AnnealedMethod, Equatable {
 
   public init() {}
 
-  public var reachesPredictions: Bool { true }
+  public var reach: TrainingReach { .laterBlocks }
+  public var rate: Float { learningRate == 0 ? rounding.learningRate : learningRate }
   public var unit: ReconstructionUnit { .block }
   public var lastBlock: LastBlockObjective { .output }
 
@@ -74,12 +76,10 @@ public struct PDQuant: ReconstructionMethod, AnnealedMethod, Equatable {
     var reconstruction = try standardReconstruction(of: problem)
     reconstruction.keptQuantized = keepProbability
     if let network = problem.network {
-      let tail = try NetworkTail(network, after: problem.index)
-      let scale = try LogitDivergence(tail: tail, temperature: temperature)
-        .scaleOfSquaredError(in: problem, batch: batch)
-      reconstruction.objective = PredictionDifference(
-        tail: tail, reference: problem.targets, regularization: regularization,
-        temperature: temperature, scale: scale)
+      let divergence = try LogitDivergence(
+        problem, tail: NetworkTail(network, after: problem.index), temperature: temperature,
+        scaledOn: batch)
+      reconstruction.objective = PredictionDifference(divergence, regularization: regularization)
     }
     return reconstruction
   }

@@ -33,10 +33,11 @@ public struct QDrop: ReconstructionMethod, AnnealedMethod, Equatable {
   public var keepProbability: Float = 0.5
   public var iterations = 800
   public var batch = 4
-  public var learningRate: Float = 1e-2
+  /// 0 for that of the rounding.
+  public var learningRate: Float = 0
   public var inputLearningRate: Float = 4e-5
   /// λ, of AdaRound only, as the three below.
-  public var penalty: Float = 0.01
+  public var penalty: Float = 100
   public var startExponent: Float = 20
   public var endExponent: Float = 2
   public var warmUp: Float = 0.2
@@ -44,6 +45,8 @@ public struct QDrop: ReconstructionMethod, AnnealedMethod, Equatable {
   public var lastBlock = LastBlockObjective.output
 
   public init() {}
+
+  public var rate: Float { learningRate == 0 ? rounding.learningRate : learningRate }
 
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     try validateTraining()

@@ -57,6 +57,7 @@ extension BlockSolution {
     heldOutFirst = sum(heldOutFirst, other.heldOutFirst)
     heldOutLast = sum(heldOutLast, other.heldOutLast)
     iterations = max(iterations, other.iterations)
+    settled = settled.map { min($0, other.settled ?? $0) } ?? other.settled
     learnedParameters = (learnedParameters ?? 0) + (other.learnedParameters ?? 0)
   }
 }

@@ -63,13 +63,14 @@ public struct Reconstruction {
     }
   }
 
-  /// Trains `problem.block` as one unit; layers in `start` begin with these leaves.
+  /// Trains `problem.block` as one unit; layers in `start` begin with these leaves, those in `inputs`
+  /// with these input quantizers.
   public func train(
     _ problem: BlockProblem, with rounding: some LearnableRounding,
-    from start: [String: [Tensor]] = [:]
+    from start: [String: [Tensor]] = [:], inputs: [String: InputQuantizer] = [:]
   ) throws -> Result {
     var run = TrainingRun(
-      settings: self, problem: problem, unit: try TrainedUnit(problem, rounding, start))
+      settings: self, problem: problem, unit: try TrainedUnit(problem, rounding, start, inputs))
     try run.keepState(after: 0)
     for step in 0..<iterations {
       guard try run.step(step) else { break }
@@ -86,21 +87,19 @@ private struct TrainingRun: ~Copyable {
   var unit: TrainedUnit
   private var generator: SeededGenerator
   private var optimizer: UnitOptimizer
-  private var first: Float?
-  /// Moving average (0.95) of the loss.
-  private var last: Float?
+  private var watch = LossWatch()
   private var done = 0
-  /// States seen at fixed iterations, by their held-out loss with hard codes.
-  private var heldOut: [(iteration: Int, loss: Float)] = []
-  private var best: (iteration: Int, loss: Float, leaves: [Tensor])?
+  /// The loss with hard codes on held-out samples before the first iteration.
+  private var heldOutFirst: Float?
+  /// Of the states looked at.
+  private var best: (iteration: Int, loss: Float, leaves: [Tensor])
   private var leastBatch: (loss: Float, leaves: [Tensor])?
-  /// Why the training ended early.
-  private var failure: String?
 
   init(settings: Reconstruction, problem: BlockProblem, unit: consuming TrainedUnit) {
     self.settings = settings
     self.problem = problem
     optimizer = UnitOptimizer(settings)
+    best = (0, .infinity, unit.leaves)
     self.unit = unit
     generator = SeededGenerator(seed: problem.seed &+ UInt64(problem.index) &* 0x9E37_79B9)
   }
@@ -111,12 +110,11 @@ private struct TrainingRun: ~Copyable {
     let mixing = settings.keptQuantized < 1 ? generator.next() : nil
     let error = try settings.objective.loss(
       unit.step(samples, keeping: settings.keptQuantized, seed: mixing))
-    guard note(error.scalar, step) else { return false }
+    guard watch.note(error.scalar, step, hard: heldOutFirst) else { return false }
     let penalties = unit.penalties(progress: Float(step) / Float(settings.iterations))
     let loss = penalties.reduce(error, +)
     let gradients = loss.gradients(of: unit.leaves)
-    guard gradients.allSatisfy(\.isFinite) else {
-      failure = "a gradient was not a number at iteration \(step)"
+    guard watch.note(gradientsAreFinite: gradients.allSatisfy(\.isFinite), step) else {
       return false
     }
     if settings.keepsBest, error.scalar < leastBatch?.loss ?? .infinity {
@@ -129,48 +127,38 @@ private struct TrainingRun: ~Copyable {
     return true
   }
 
-  /// Takes in a loss; false if it is not a number or ten times what the unit began with.
-  private mutating func note(_ loss: Float, _ step: Int) -> Bool {
-    guard loss.isFinite else {
-      failure = "the loss was not a number at iteration \(step)"
-      return false
-    }
-    if first == nil { first = loss }
-    last = last.map { 0.95 * $0 + 0.05 * loss } ?? loss
-    // Soft roundings begin with no error at all, so hard codes count as a beginning too.
-    let beginning = max(first ?? 0, heldOut.first?.loss ?? 0)
-    guard let last, beginning > 0, last > 10 * beginning else { return true }
-    failure = "the loss rose tenfold by iteration \(step)"
-    return false
-  }
-
   /// Measures the unit with hard codes on held-out samples and remembers the best state.
   mutating func keepState(after iteration: Int) throws {
+    guard let loss = try heldOutLoss() else { return }
+    if iteration == 0 { heldOutFirst = loss }
+    if loss < best.loss { best = (iteration, loss, unit.leaves) }
+  }
+
+  /// nil without held-out samples.
+  private func heldOutLoss() throws -> Float? {
     let samples = Array(problem.heldOut.prefix(settings.batch))
-    guard !samples.isEmpty else { return }
-    let loss = try settings.objective.loss(unit.hardStep(samples)).scalar
-    heldOut.append((iteration, loss))
-    if loss < best?.loss ?? .infinity { best = (iteration, loss, unit.leaves) }
+    guard !samples.isEmpty else { return nil }
+    return try settings.objective.loss(unit.hardStep(samples)).scalar
   }
 
   mutating func result() throws -> Reconstruction.Result {
-    var warning: String?
-    if let failure {
-      warning =
-        "\(failure); the state of iteration \(best?.iteration ?? 0) is kept. Lower the learning rate"
-      if let best { unit.leaves = best.leaves }
+    if watch.failure != nil {
+      unit.leaves = best.leaves
     } else if let leastBatch {
       unit.leaves = leastBatch.leaves
     }
     var solution = try unit.solution()
-    if let warning {
+    let failure = watch.warning(keeping: best.iteration)
+    let unsettled = solution.settled.flatMap {
+      BlockSolution.unsettled($0, remedy: "more iterations or a higher penalty")
+    }
+    if let warning = failure ?? unsettled {
       for name in solution.layers.keys { solution.layers[name]?.warnings.append(warning) }
     }
-    (solution.lossFirst, solution.lossLast, solution.iterations) = (first, last, done)
-    solution.heldOutFirst = heldOut.first?.loss
-    solution.heldOutLast = failure == nil ? heldOut.last?.loss : best?.loss
+    (solution.lossFirst, solution.lossLast, solution.iterations) = (watch.first, watch.last, done)
+    (solution.heldOutFirst, solution.heldOutLast) = (heldOutFirst, try heldOutLoss())
     return Reconstruction.Result(
-      solution: solution, leaves: unit.leavesByLayer, inputs: unit.inputQuantizers, warning: warning
+      solution: solution, leaves: unit.leavesByLayer, inputs: unit.inputQuantizers, warning: failure
     )
   }
 }

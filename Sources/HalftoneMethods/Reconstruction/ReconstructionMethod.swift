@@ -9,6 +9,8 @@ public protocol ReconstructionMethod: QuantizationMethod, LearnableRounding {
   /// Samples per iteration.
   var batch: Int { get }
   var learningRate: Float { get }
+  /// The learning rate that is used, `learningRate` unless a method has several defaults.
+  var rate: Float { get }
   /// The step size for the grids of fixed input quantizers (LSQ).
   var inputLearningRate: Float { get }
   var unit: ReconstructionUnit { get }
@@ -18,7 +20,7 @@ public protocol ReconstructionMethod: QuantizationMethod, LearnableRounding {
 }
 
 /// What is trained at a time.
-public enum ReconstructionUnit: String, Codable, Sendable, CaseIterable {
+public enum ReconstructionUnit: String, RecipeWord {
   /// All layers of a block together, against the block's output.
   case block
   /// One layer after another, each against its own output.
@@ -26,32 +28,39 @@ public enum ReconstructionUnit: String, Codable, Sendable, CaseIterable {
 }
 
 /// What the last block is trained against.
-public enum LastBlockObjective: String, Codable, Sendable, CaseIterable {
+public enum LastBlockObjective: String, RecipeWord {
   /// Its output, as every other block.
   case output
   /// The original's predictions: the final norm and the head are part of the objective.
   case logits
+
+  var reach: TrainingReach { self == .logits ? .head : .blocks }
 }
 
 extension ReconstructionMethod {
   public static var needsCalibration: Bool { true }
+  public static var usesSeed: Bool { true }
+  public var reach: TrainingReach { lastBlock.reach }
+  public var rate: Float { learningRate }
 
   public func reconstruction(of problem: BlockProblem) throws -> Reconstruction {
     try standardReconstruction(of: problem)
   }
 
   /// Output MSE, or the divergence of the logits for the last block where that is asked for.
-  public func standardReconstruction(of problem: BlockProblem) throws -> Reconstruction {
+  ///
+  /// `last` is the last block of `problem`'s unit; nil where the unit is the block.
+  public func standardReconstruction(
+    of problem: BlockProblem, last: Int? = nil
+  ) throws -> Reconstruction {
+    let last = last ?? problem.index
     var reconstruction = Reconstruction(
-      iterations: iterations, batch: batch, learningRate: learningRate)
+      iterations: iterations, batch: batch, learningRate: rate)
     reconstruction.inputLearningRate = inputLearningRate
     reconstruction.unit = unit
-    if lastBlock == .logits, let network = problem.network,
-      problem.index == network.model.blockCount - 1
-    {
-      let tail = try NetworkTail(network, after: problem.index)
-      let scale = try LogitDivergence(tail: tail).scaleOfSquaredError(in: problem, batch: batch)
-      reconstruction.objective = LogitDivergence(tail: tail, scale: scale)
+    if lastBlock == .logits, let network = problem.network, last == network.model.blockCount - 1 {
+      reconstruction.objective = try LogitDivergence(
+        problem, tail: NetworkTail(network, after: last), scaledOn: batch)
     }
     return reconstruction
   }
@@ -71,7 +80,7 @@ extension ReconstructionMethod {
       throw SchemeError("\(method): iterations is \(iterations); use at least 1, or the method rtn")
     }
     guard batch > 0 else { throw SchemeError("\(method): batch is \(batch); use at least 1") }
-    guard learningRate > 0, learningRate.isFinite else {
+    guard rate > 0, rate.isFinite else {
       throw SchemeError("\(method): learning-rate is \(learningRate); use a positive number")
     }
     guard inputLearningRate >= 0, inputLearningRate.isFinite else {

@@ -49,40 +49,52 @@ public struct OutputMSE: ReconstructionObjective {
 /// cross-entropy to the original's distribution, which differs from KL by a constant.
 public struct LogitDivergence: ReconstructionObjective {
   private let tail: NetworkTail
+  /// What enters the head in the original network.
+  private let finals: ActivationStream
   /// Both logits are divided by it.
   private let temperature: Float
   /// What the loss is multiplied by.
-  private let scale: Float
+  private var scale: Float = 1
 
-  public init(tail: NetworkTail, temperature: Float = 1, scale: Float = 1) {
+  /// Of `problem`'s unit, whose outputs `tail` turns into predictions.
+  ///
+  /// By `batch` samples the divergence is brought to the scale of ``OutputMSE``, where penalties and
+  /// learning rates are set; nil leaves it as it is.
+  public init(
+    _ problem: BlockProblem, tail: NetworkTail, temperature: Float = 1, scaledOn batch: Int? = nil
+  ) throws {
     self.tail = tail
     self.temperature = temperature
-    self.scale = scale
+    finals = tail.finals(problem.targets, problem)
+    if let batch { scale = try scaleOfSquaredError(in: problem, batch: batch) }
   }
 
-  public func loss(_ step: ReconstructionStep) throws -> Tensor {
-    let divergence = divergence(of: step.output, from: step.target, step.problem)
+  public func loss(_ step: ReconstructionStep) -> Tensor {
+    loss(of: step.output, step.samples, step.problem)
+  }
+
+  /// The divergence that outputs [samples.count·length, width] of the unit lead to, scaled.
+  func loss(of output: Tensor, _ samples: [Int], _ problem: BlockProblem) -> Tensor {
+    let divergence = divergence(of: output, samples, problem)
     return scale == 1 ? divergence : divergence * scale
   }
 
-  /// The divergence, not scaled, that outputs of a unit [samples·length, width] lead to.
-  func divergence(
-    of output: Tensor, from target: Tensor, _ problem: BlockProblem
+  private func divergence(
+    of output: Tensor, _ samples: [Int], _ problem: BlockProblem
   ) -> Tensor {
-    let length = problem.targets.length
-    let context = problem.makeContext(output.rows / length)
-    let (q, p) = (tail.logits(output, context), tail.logits(target, context))
+    let length = finals.length
+    let q = tail.logits(output, problem.makeContext(samples.count))
+    let p = tail.logits(ofFinal: finals.gathering(samples))
     let (scaledQ, scaledP) =
       temperature == 1 ? (q, p) : (q * (1 / temperature), p * (1 / temperature))
     return scaledQ.klDivergence(from: scaledP) * Float(length)
   }
 
   /// The squared error of `problem`'s block rounded to nearest over the divergence that it causes, on
-  /// the first `batch` training samples: a divergence times this is comparable with ``OutputMSE``.
+  /// the first `batch` training samples; 1 where rounding changes nothing.
   ///
-  /// Penalties and learning rates are set for squared errors, and divergences may be hundreds of times
-  /// smaller. 1 where rounding changes nothing.
-  package func scaleOfSquaredError(in problem: BlockProblem, batch: Int) throws -> Float {
+  /// Divergences may be hundreds of times smaller than squared errors.
+  private func scaleOfSquaredError(in problem: BlockProblem, batch: Int) throws -> Float {
     let first = problem.training.lowerBound
     let samples = first..<min(first + batch, problem.training.upperBound)
     var rounded = problem.block
@@ -96,7 +108,7 @@ public struct LogitDivergence: ReconstructionObjective {
     let error = output.squaredError(
       to: target, dividedBy: Float(samples.count * output.columns)
     ).scalar
-    let ratio = error / divergence(of: output, from: target, problem).scalar
+    let ratio = error / divergence(of: output, Array(samples), problem).scalar
     return ratio.isFinite && ratio > 0 ? ratio : 1
   }
 }

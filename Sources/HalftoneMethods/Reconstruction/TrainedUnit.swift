@@ -11,11 +11,12 @@ struct TrainedUnit {
   private let problem: BlockProblem
 
   init(
-    _ problem: BlockProblem, _ rounding: some LearnableRounding, _ start: [String: [Tensor]]
+    _ problem: BlockProblem, _ rounding: some LearnableRounding, _ start: [String: [Tensor]],
+    _ carried: [String: InputQuantizer]
   ) throws {
     self.problem = problem
     block = problem.block
-    let inputs = try InputCalibration.quantizers(for: problem)
+    let inputs = try InputCalibration.quantizers(for: problem).merging(carried) { $1 }
     for linear in problem.block.linears {
       if case .fixed(let step, _, _, _, _) = inputs[linear.name] {
         steps.append((linear.name, step.tracked()))
@@ -127,6 +128,11 @@ struct TrainedUnit {
     }
     var solution = BlockSolution(layers: layers)
     solution.learnedParameters = variables.flatMap(\.state.leaves).reduce(0) { $0 + $1.count }
+    let settled = variables.compactMap(\.state.settled)
+    if !settled.isEmpty {
+      solution.settled =
+        Float(settled.reduce(0) { $0 + $1.count }) / Float(max(1, settled.reduce(0) { $0 + $1.of }))
+    }
     return solution
   }
 }

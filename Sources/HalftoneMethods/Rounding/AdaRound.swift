@@ -28,10 +28,10 @@ public struct AdaRound: ReconstructionMethod, AnnealedMethod, Equatable {
 
   public var iterations = 800
   public var batch = 4
-  public var learningRate: Float = 1e-2
+  public var learningRate: Float = 0.1
   public var inputLearningRate: Float = 4e-5
   /// λ.
-  public var penalty: Float = 0.01
+  public var penalty: Float = 100
   public var startExponent: Float = 20
   public var endExponent: Float = 2
   /// The share of iterations before the penalty sets in.
@@ -138,5 +138,15 @@ public struct AdaRoundVariables: RoundingVariables {
 
   public func quantized() throws -> QuantizedTensor {
     try grid.quantize(original.adaRounded(grid, v: v.detached, hard: true), format: format)
+  }
+
+  public var settled: (count: Int, of: Int)? { v.settledRoundings }
+}
+
+extension Tensor {
+  /// Of the elements of V: how many have |h(V) − ½| > 0.49, that is |V| > ln(1.09/0.11), and of how many.
+  var settledRoundings: (count: Int, of: Int) {
+    let bound = Float(2.2935)
+    return (values.reduce(0) { $0 + (abs($1) > bound ? 1 : 0) }, count)
   }
 }

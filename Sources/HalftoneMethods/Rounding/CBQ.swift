@@ -27,7 +27,7 @@ public struct CBQ: ReconstructionMethod, AnnealedMethod, Equatable {
     + "https://arxiv.org/abs/2312.07950"
 
   /// What is learned for each weight matrix.
-  public enum Rounding: String, Codable, Sendable, CaseIterable {
+  public enum Rounding: String, RecipeWord {
     /// AdaRound's V of low rank, and the step.
     case lora
     /// AdaRound's V, the grid fixed.
@@ -79,6 +79,12 @@ public struct CBQ: ReconstructionMethod, AnnealedMethod, Equatable {
     }
     guard divergence >= 0, homologous >= 0 else {
       throw SchemeError("cbq: divergence and homologous are weights; use 0 or more")
+    }
+    let isSoft = rounding == .adaround || rounding == .lora && !straightThrough
+    guard !isSoft || penalty > 0 else {
+      throw SchemeError(
+        "cbq: penalty is 0, which leaves soft weights of rounding: \(rounding.rawValue) between codes; "
+          + "use a penalty such as \(AdaRound().penalty)")
     }
     guard rounding != .lora || (1...max(1, min(rows, columns))).contains(rank) else {
       throw SchemeError(
@@ -134,9 +140,12 @@ public struct CBQ: ReconstructionMethod, AnnealedMethod, Equatable {
   ) throws -> BlockSolution {
     let joined = try problem.joined(over: window)
     var start: [String: [Tensor]] = [:]
-    for layer in joined.schemes.keys { start[layer] = carried.leaves(of: layer) }
-    let training = try reconstruction(of: problem, last: window.upperBound - 1)
-    var result = try training.train(joined, with: self, from: start)
+    var inputs: [String: InputQuantizer] = [:]
+    for layer in joined.schemes.keys {
+      (start[layer], inputs[layer]) = (carried.leaves(of: layer), carried.inputs(of: layer))
+    }
+    let training = try reconstruction(of: joined, last: window.upperBound - 1)
+    var result = try training.train(joined, with: self, from: start, inputs: inputs)
     var kept = CarriedLayers()
     for (layer, leaves) in result.leaves where problem.schemes[layer] == nil {
       kept.keep(leaves, result.solution.layers[layer]?.inputs, of: layer)
@@ -147,13 +156,10 @@ public struct CBQ: ReconstructionMethod, AnnealedMethod, Equatable {
   }
 
   private func reconstruction(of problem: BlockProblem, last: Int) throws -> Reconstruction {
-    var reconstruction = Reconstruction(
-      iterations: iterations, batch: batch, learningRate: learningRate)
-    reconstruction.inputLearningRate = inputLearningRate
-    reconstruction.objective = DistributionObjective(
-      divergenceWeight: divergence, homologousWeight: homologous)
-    if lastBlock == .logits, let network = problem.network, last == network.model.blockCount - 1 {
-      reconstruction.objective = LogitDivergence(tail: try NetworkTail(network, after: last))
+    var reconstruction = try standardReconstruction(of: problem, last: last)
+    if reconstruction.objective is OutputMSE {
+      reconstruction.objective = DistributionObjective(
+        divergenceWeight: divergence, homologousWeight: homologous)
     }
     return reconstruction
   }

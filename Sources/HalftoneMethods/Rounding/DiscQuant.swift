@@ -33,6 +33,7 @@ public struct DiscQuant: QuantizationMethod, Equatable {
     "Chee, Backurs, Heck, Zhang, Kulkarni, Rothvoss, Gopi. DiscQuant: A Quantization Method for Neural "
     + "Networks Inspired by Discrepancy Theory. COLT 2025. https://arxiv.org/abs/2501.06417"
   public static var needsCalibration: Bool { true }
+  public static var usesSeed: Bool { true }
 
   /// Steps of the optimiser for the whole network.
   public var iterations = 1024
@@ -49,7 +50,7 @@ public struct DiscQuant: QuantizationMethod, Equatable {
   public var linear = LinearTerm.nearest
 
   /// The first x.
-  public enum Start: String, Codable, Sendable, CaseIterable {
+  public enum Start: String, RecipeWord {
     /// Independent and uniform on [0, 1], as in the authors' code.
     case uniform
     /// y: the original weights, where they lie inside the range.
@@ -59,7 +60,7 @@ public struct DiscQuant: QuantizationMethod, Equatable {
   }
 
   /// The linear term of the objective.
-  public enum LinearTerm: String, Codable, Sendable, CaseIterable {
+  public enum LinearTerm: String, RecipeWord {
     /// 1 − 2y, towards the nearer neighbour.
     case nearest
     /// None: the ablation.

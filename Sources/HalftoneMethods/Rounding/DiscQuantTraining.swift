@@ -12,10 +12,7 @@ final class DiscQuantTraining {
   /// uniform.
   private var squaredStep: Float = 0
   private var generator: SeededGenerator
-  private var failure: String?
-  private var first: Float?
-  /// Moving average (0.95) of the loss.
-  private var last: Float?
+  private var watch = LossWatch()
   private var done = 0
   private var nearestLoss: Float?
   private var heldOutLast: Float?
@@ -46,7 +43,7 @@ final class DiscQuantTraining {
       guard squaredStep > 0, try self.step(step) else { break }
       done = step + 1
       try problem.report(
-        BlockProgress(fraction: Double(done) / Double(method.iterations), loss: last))
+        BlockProgress(fraction: Double(done) / Double(method.iterations), loss: watch.last))
       if done % max(1, method.iterations / 5) == 0, done < method.iterations {
         try look(after: done) { $0.codes($1) }
       }
@@ -54,7 +51,7 @@ final class DiscQuantTraining {
     let shares = blocks.map(\.settled)
     settled =
       Float(shares.reduce(0) { $0 + $1.count }) / Float(max(1, shares.reduce(0) { $0 + $1.of }))
-    if failure == nil, done > 0 { try look(after: done) { $0.codes($1) } }
+    if watch.failure == nil, done > 0 { try look(after: done) { $0.codes($1) } }
     return try codes()
   }
 
@@ -62,7 +59,7 @@ final class DiscQuantTraining {
   private var nearestIsBest: Bool { nearestLoss != nil && best?.iteration == 0 }
 
   private func codes() throws -> [String: Tensor] {
-    let keepsLast = failure == nil && done > 0 && !nearestIsBest
+    let keepsLast = watch.failure == nil && done > 0 && !nearestIsBest
     var result: [String: Tensor] = [:]
     for (index, block) in blocks.enumerated() {
       let original = keepsLast ? try network.block(index) : nil
@@ -88,17 +85,16 @@ final class DiscQuantTraining {
       problem.quantized.gathering(samples), problem.makeContext(samples.count)
     ) { output in
       let (loss, gradient) = try network.objective(output, target)
-      return note(loss, step) ? gradient : nil
+      return watch.note(loss, step, hard: nearestLoss) ? gradient : nil
     } take: { index, gradients in
-      guard gradients.allSatisfy(\.isFinite) else {
-        failure = "a gradient was not a number at iteration \(step)"
+      guard watch.note(gradientsAreFinite: gradients.allSatisfy(\.isFinite), step) else {
         return false
       }
       try blocks[index].update(
         try network.block(index), gradients, method, scale: method.rho / squaredStep, rate: rate)
       return true
     }
-    return failure == nil
+    return watch.failure == nil
   }
 
   private typealias Weights = (DiscQuantLayer, Tensor) throws -> Tensor
@@ -107,20 +103,6 @@ final class DiscQuantTraining {
     RecomputedPass(count: network.count) { [blocks, network] index, tracked in
       try blocks[index].placed(in: network.block(index), tracked: tracked, weights)
     }
-  }
-
-  /// Takes in a loss; false if it is not a number or ten times what the training began with.
-  private func note(_ loss: Float, _ step: Int) -> Bool {
-    guard loss.isFinite else {
-      failure = "the loss was not a number at iteration \(step)"
-      return false
-    }
-    if first == nil { first = loss }
-    last = last.map { 0.95 * $0 + 0.05 * loss } ?? loss
-    let beginning = max(first ?? 0, nearestLoss ?? 0)
-    guard let last, beginning > 0, last > 10 * beginning else { return true }
-    failure = "the loss rose tenfold by iteration \(step)"
-    return false
   }
 
   // MARK: - Held-out samples
@@ -157,23 +139,18 @@ final class DiscQuantTraining {
 
   /// Writes losses and what went wrong into `solution`.
   func report(in solution: inout BlockSolution) {
-    (solution.lossFirst, solution.lossLast, solution.iterations) = (first, last, done)
+    (solution.lossFirst, solution.lossLast, solution.iterations) = (watch.first, watch.last, done)
     solution.heldOutFirst = nearestLoss
-    solution.heldOutLast = failure == nil ? heldOutLast : best?.loss
+    solution.heldOutLast = watch.failure == nil ? heldOutLast : best?.loss
     solution.settled = settled
-    var warning: String?
-    if let failure {
-      warning =
-        "\(failure); the state of iteration \(best?.iteration ?? 0) is kept. Lower the learning rate"
-    } else if done > 0, nearestIsBest {
+    var warning = watch.warning(keeping: best?.iteration ?? 0)
+    if warning == nil, done > 0, nearestIsBest {
       warning =
         "no state of the training was better than rounding to nearest on held-out samples, which is "
         + "kept; use more samples or iterations"
       solution.heldOutLast = nearestLoss
-    } else if done > 0, settled < 0.9 {
-      warning =
-        "\(Int(settled * 100)) % of the roundings had settled when the training ended; the others were "
-        + "rounded: use more iterations or a lower rho"
+    } else if warning == nil, done > 0 {
+      warning = BlockSolution.unsettled(settled, remedy: "more iterations or a lower rho")
     }
     guard let warning else { return }
     for name in solution.layers.keys { solution.layers[name]?.warnings.append(warning) }

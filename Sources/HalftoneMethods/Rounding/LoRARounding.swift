@@ -82,6 +82,10 @@ package struct LoRARoundingVariables: RoundingVariables {
     settings.schedule.penalty(v, progress: progress)
   }
 
+  package var settled: (count: Int, of: Int)? {
+    settings.straightThrough ? nil : v.settledRoundings
+  }
+
   package func quantized() throws -> QuantizedTensor {
     let hard = original.adaRounded(grid, v: v.detached, logStep: logStep.detached, hard: true)
     return try grid.scaled(byExponentialOf: logStep).quantize(hard, format: format)

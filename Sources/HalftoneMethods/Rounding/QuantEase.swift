@@ -36,23 +36,13 @@ public struct QuantEase: LayerSolver, Equatable {
     + "for Language Models. 2023. https://arxiv.org/abs/2309.01885"
 
   /// What the first sweep starts from.
-  public enum Start: String, Codable, Sendable, CaseIterable {
+  public enum Start: String, RecipeWord {
     /// The weights as they are, not rounded.
     case weights
     /// The weights rounded to nearest.
     case rtn
     /// GPTQ's solution with its defaults.
     case gptq
-
-    public init(from decoder: any Decoder) throws {
-      let word = try decoder.singleValueContainer().decode(String.self)
-      guard let start = Start(rawValue: word) else {
-        let words = Start.allCases.map(\.rawValue).joined(separator: ", ")
-        throw DecodingError.dataCorrupted(
-          .init(codingPath: decoder.codingPath, debugDescription: "must be one of \(words)"))
-      }
-      self = start
-    }
   }
 
   public var start = Start.gptq
@@ -152,7 +142,14 @@ public struct QuantEase: LayerSolver, Equatable {
     guard start == .gptq else { return (nearest.dequantized(), plain) }
     var gptq = GPTQ()
     gptq.asymmetric = asymmetric
-    let solution = try gptq.solve(problem)
+    let solution: LayerSolution
+    do {
+      solution = try gptq.solve(problem)
+    } catch let error as MethodError {
+      // Coordinate descent needs no inverse.
+      warnings.append("\(error); started from rounding to nearest")
+      return (nearest.dequantized(), plain)
+    }
     warnings += solution.warnings.filter { !$0.contains("always zero") }
     guard let grids = solution.weight.gridTable else {
       throw MethodError("quantease: gptq gave \(problem.name) no uniform grid")

@@ -2,11 +2,18 @@ import HalftoneSchemes
 import HalftoneTensor
 
 /// A rounding for methods that are a way of training and leave the rounding open.
-public enum TrainedRounding: String, Codable, Sendable, CaseIterable {
+public enum TrainedRounding: String, RecipeWord {
   /// Down or up on a fixed grid: ``AdaRound``.
   case adaround
   /// Division by learned scales, the grid learned with them: ``FlexRound``.
   case flexround
+
+  var learningRate: Float {
+    switch self {
+    case .adaround: AdaRound().learningRate
+    case .flexround: FlexRound().learningRate
+    }
+  }
 
   /// The variables of `weights`, AdaRound's with the penalty of `schedule`.
   func variables(

@@ -45,11 +45,15 @@ extension Plan {
   private var headBytes: Int { model.vocabularySize * model.hiddenSize * 4 }
 
   /// What the later blocks and the head keep for the way back, where a method trains through them: the
-  /// activations of a batch, and weights as floats.
+  /// activations of a batch, and weights as floats; logits of two networks with their probabilities and
+  /// gradients.
   private var tailBytes: Int {
-    guard methods.contains(where: \.reachesPredictions) else { return 0 }
-    let activations = activationBytes(tokens: training.batch * calibration.length)
-    return (model.blockCount - 1) * (activations + blockWeights * 4) + headBytes + 6 * (16 << 20)
+    let reaches = methods.map(\.reach)
+    guard reaches.contains(where: { $0 != .blocks }) else { return 0 }
+    let tokens = training.batch * calibration.length
+    let head = headBytes + 6 * tokens * model.vocabularySize * 4
+    guard reaches.contains(.laterBlocks) else { return head }
+    return (model.blockCount - 1) * (activationBytes(tokens: tokens) + blockWeights * 4) + head
   }
 
   /// What a block keeps alive for so many tokens on the way forward.

@@ -58,7 +58,7 @@ public struct Plan: Sendable {
       else { continue }
       throw RecipeError(
         file: recipe.source, line: step.line,
-        "\(type(of: step.part).name) takes \(blocks) blocks together, but the model has "
+        "\(step.name) takes \(blocks) blocks together, but the model has "
           + "\(model.blockCount) blocks; set window to at most \(model.blockCount)")
     }
   }
