@@ -50,7 +50,7 @@ let shippedRecipes: [String: String] = [
       ignore: [ lm_head, embed_tokens ]
     steps:
       - truncate-outliers: { activations: false }
-      - cbq: { rounding: lora, learning-rate: 0.01 }
+      - cbq: { rounding: lora }
     calibration: { samples: 512, length: 256 }
 
     """#,

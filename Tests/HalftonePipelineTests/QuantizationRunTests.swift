@@ -53,6 +53,16 @@ import Testing
     #expect(try RunRecord(json: bytes("out/report.json")) == record)
   }
 
+  @Test func whatAllLayersOfABlockWarnOfIsSaidOnce() throws {
+    let yaml = "scheme: { weights: { bits: 3 } }\nsteps:\n  - adaround: { iterations: 1 }"
+    var run = try QuantizationRun(options(yaml))
+    var said: [String] = []
+    run.warn = { said.append($0) }
+    _ = try run()
+    said = said.filter { $0.contains("had settled") }
+    #expect(said.count == 5 && said.allSatisfy { $0.contains(": 7 layers: ") }, "\(said)")
+  }
+
   /// Errors of blocks are measured alike for every method: they grow with
   /// fewer bits.
   @Test func blocksHaveOutputErrors() throws {

@@ -38,7 +38,7 @@ extension BlockSolution {
   /// What to say where fewer than nine in ten roundings had settled; `remedy` would help.
   static func unsettled(_ share: Float, remedy: String) -> String? {
     guard share < 0.9 else { return nil }
-    return "\(Int(share * 100)) % of the roundings had settled when the training ended; the others were "
-      + "rounded: use \(remedy)"
+    return "\(Int(share * 100)) % of the roundings had settled when the training ended; the others "
+      + "were rounded: use \(remedy)"
   }
 }

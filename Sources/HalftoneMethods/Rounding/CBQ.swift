@@ -51,7 +51,8 @@ public struct CBQ: ReconstructionMethod, AnnealedMethod, Equatable {
   /// Optimiser steps per window.
   public var iterations = 800
   public var batch = 4
-  public var learningRate: Float = 3e-3
+  /// 0 for that of the rounding.
+  public var learningRate: Float = 0
   public var inputLearningRate: Float = 4e-5
   /// κ: of the divergence beside the squared error.
   public var divergence: Float = 1
@@ -68,6 +69,14 @@ public struct CBQ: ReconstructionMethod, AnnealedMethod, Equatable {
 
   public var unit: ReconstructionUnit { .block }
   public var blocksAtOnce: Int? { window }
+  public var rate: Float {
+    guard learningRate == 0 else { return learningRate }
+    switch rounding {
+    case .lora: return 1e-2
+    case .adaround: return AdaRound().learningRate
+    case .flexround: return FlexRound().learningRate
+    }
+  }
 
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     try validateTraining()

@@ -185,9 +185,17 @@ public struct QuantizationRun {
   private func warnings(of result: BlockResult) -> [String] {
     let records = result.layers.map(\.record)
     let worse = records.filter { $0.errorAfter > $0.errorRTN }.count
-    let own = records.flatMap { record in
-      record.warnings.filter { !$0.hasPrefix(LayerRecord.worseThanRounding) }
-        .map { "\(record.name): \($0)" }
+    var layers: [String: [String]] = [:]
+    var texts: [String] = []
+    for record in records {
+      for text in record.warnings where !text.hasPrefix(LayerRecord.worseThanRounding) {
+        if layers[text] == nil { texts.append(text) }
+        layers[text, default: []].append(record.name)
+      }
+    }
+    let own = texts.map { text in
+      let names = layers[text] ?? []
+      return names.count == 1 ? "\(names[0]): \(text)" : "\(names.count) layers: \(text)"
     }
     guard worse > 0 else { return own }
     return own + [
