@@ -16,6 +16,8 @@ package import HalftoneTensor
 /// Weights: |w| is clipped to the largest magnitude of its matrix that is not an outlier. Activations:
 /// a channel whose maximum is an outlier is divided by s = √(max|X_i| / largest reserved maximum) where
 /// it is made, and the layers that read it are multiplied by s, so that the function stays.
+///
+/// The clipping and s are as others report them; neither has been checked against the paper.
 public struct TruncateOutliers: ModelTransform, Equatable {
   public static let name = "truncate-outliers"
   public static let summary =
@@ -103,6 +105,7 @@ extension TruncateOutliers {
       site.linears.allSatisfy { problem.schemes[$0]?.weights != nil }
         && site.consumers.contains { problem.schemes[$0]?.inputs != nil }
     }
+    guard !sites.isEmpty else { return [] }
     var maxima: [String: [Float]] = [:]
     for i in problem.training {
       var context = problem.makeContext(1)

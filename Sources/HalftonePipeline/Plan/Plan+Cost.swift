@@ -42,11 +42,14 @@ extension Plan {
   /// The blocks that are trained at once, where it is not all of them.
   private var window: Int { methods.compactMap(\.blocksAtOnce).max() ?? 1 }
 
+  /// Activations between two blocks.
+  private var streamBytes: Int { sampleCount * calibration.length * model.hiddenSize * 4 }
+
   private var headBytes: Int { model.vocabularySize * model.hiddenSize * 4 }
 
   /// What the later blocks and the head keep for the way back, where a method trains through them: the
   /// activations of a batch, and weights as floats; logits of two networks with their probabilities and
-  /// gradients.
+  /// gradients; what the original network gives.
   private var tailBytes: Int {
     let reaches = methods.map(\.reach)
     guard reaches.contains(where: { $0 != .blocks }) else { return 0 }
@@ -54,6 +57,7 @@ extension Plan {
     let head = headBytes + 6 * tokens * model.vocabularySize * 4
     guard reaches.contains(.laterBlocks) else { return head }
     return (model.blockCount - 1) * (activationBytes(tokens: tokens) + blockWeights * 4) + head
+      + streamBytes
   }
 
   /// What a block keeps alive for so many tokens on the way forward.
@@ -70,8 +74,7 @@ extension Plan {
   private var networkBytes: Int {
     guard trainsNetwork else { return 0 }
     let weights = layers.filter { $0.scheme?.weights != nil }.reduce(0) { $0 + $1.count }
-    let stream = sampleCount * calibration.length * model.hiddenSize * 4
-    return weights * (3 * 4 + 2) + model.byteCount + headBytes + 6 * (16 << 20) + 3 * stream
+    return weights * (3 * 4 + 2) + model.byteCount + headBytes + 6 * (16 << 20) + 3 * streamBytes
   }
 
   /// The most memory the run is expected to hold, if the text is run through the blocks.
@@ -83,7 +86,7 @@ extension Plan {
   /// Activations: what one piece keeps alive.
   public func peakBytes(withCalibration: Bool) -> Int {
     let fixed = 64 << 20
-    let streams = 6 * sampleCount * calibration.length * model.hiddenSize * 4
+    let streams = 6 * streamBytes
     let learning = training.iterations > 0
     // Whole networks: variables and moments are counted there.
     let block = blockWeights * 4 * (trainsNetwork ? 8 : learning ? 12 * window : 4)

@@ -29,7 +29,7 @@ public enum ComparisonMarkdown {
     return "Perplexity and KL on \(windows) of \(record.context) tokens of \(record.text); "
       + "\(record.seeds.count == 1 ? "seed" : "seeds") \(seeds). ± is the standard error over "
       + "seeds. Layer error: relative squared error of the layers' outputs on held-out tokens. "
-      + "Block error: the last training loss. Both are means."
+      + "Block error: that of the blocks' outputs, the network quantized up to there. Both are means."
   }
 
   /// The original's figures and the rows that nothing beats.
