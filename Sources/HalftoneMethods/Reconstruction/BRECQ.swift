@@ -1,6 +1,6 @@
 import HalftoneLayers
 public import HalftoneSchemes
-public import HalftoneTensor
+import HalftoneTensor
 
 /// Trains the rounding of all layers of a block against the block's output, then the steps of its
 /// inputs with the codes fixed.
@@ -19,7 +19,7 @@ public import HalftoneTensor
 ///
 /// Where this differs from the authors' code: both stages are done before the next block begins; ℓ is
 /// the cross-entropy of the next token; the rounding may be FlexRound's.
-public struct BRECQ: ReconstructionMethod, AnnealedMethod, Equatable {
+public struct BRECQ: OpenRoundingMethod, Equatable {
   public static let name = "brecq"
   public static let summary =
     "Trains a rounding on a block's output, where asked weighted by Fisher information; then inputs."
@@ -46,7 +46,6 @@ public struct BRECQ: ReconstructionMethod, AnnealedMethod, Equatable {
 
   public init() {}
 
-  public var rate: Float { learningRate == 0 ? rounding.learningRate : learningRate }
   public var unit: ReconstructionUnit { .block }
   public var reach: TrainingReach { fisher ? .laterBlocks : lastBlock.reach }
 
@@ -102,12 +101,6 @@ public struct BRECQ: ReconstructionMethod, AnnealedMethod, Equatable {
     }
     solution.iterations += learned.solution.iterations
     solution.heldOutLast = learned.solution.heldOutLast
-  }
-
-  public func variables(
-    for weights: Tensor, _ scheme: WeightScheme
-  ) throws -> any RoundingVariables {
-    try rounding.variables(for: weights, scheme, schedule)
   }
 }
 

@@ -1,5 +1,5 @@
 public import HalftoneSchemes
-public import HalftoneTensor
+import HalftoneTensor
 
 /// Trains a rounding so that the network's prediction stays what it was, and the block's output beside
 /// it, lest the few samples be learned by heart.
@@ -20,7 +20,7 @@ public import HalftoneTensor
 /// first, since that grows from block to block of a language model; the statistics of the distribution
 /// correction, off by default, are not those of batch normalisation, which language models lack
 /// (`DistributionCorrection`); the rounding may be FlexRound's.
-public struct PDQuant: ReconstructionMethod, AnnealedMethod, Equatable {
+public struct PDQuant: OpenRoundingMethod, Equatable {
   public static let name = "pd-quant"
   public static let summary =
     "Trains a rounding on what it does to the network's predictions, and on the block's output."
@@ -52,7 +52,6 @@ public struct PDQuant: ReconstructionMethod, AnnealedMethod, Equatable {
   public init() {}
 
   public var reach: TrainingReach { .laterBlocks }
-  public var rate: Float { learningRate == 0 ? rounding.learningRate : learningRate }
   public var unit: ReconstructionUnit { .block }
   public var lastBlock: LastBlockObjective { .output }
 
@@ -91,11 +90,5 @@ public struct PDQuant: ReconstructionMethod, AnnealedMethod, Equatable {
       iterations: correctionIterations, batch: batch, learningRate: correctionLearningRate,
       distance: correctionDistance)
     return try reconstruction.solve(correction.corrected(problem), with: self)
-  }
-
-  public func variables(
-    for weights: Tensor, _ scheme: WeightScheme
-  ) throws -> any RoundingVariables {
-    try rounding.variables(for: weights, scheme, schedule)
   }
 }

@@ -1,5 +1,5 @@
 public import HalftoneSchemes
-public import HalftoneTensor
+import HalftoneTensor
 
 /// Trains a rounding while each activation is quantized only with a certain probability, so that the
 /// weights fit many quantized inputs and not one.
@@ -20,7 +20,7 @@ public import HalftoneTensor
 /// Where this differs from the authors' code: the unit is a transformer block; the rounding may be
 /// FlexRound's, the setting that the FlexRound paper calls Q + FlexRound. With weights alone quantized
 /// only the block's input is mixed; inputs with a grid per token have no step to learn.
-public struct QDrop: ReconstructionMethod, AnnealedMethod, Equatable {
+public struct QDrop: OpenRoundingMethod, Equatable {
   public static let name = "qdrop"
   public static let summary =
     "Trains a rounding with each activation quantized at random, so that codes fit more inputs."
@@ -46,8 +46,6 @@ public struct QDrop: ReconstructionMethod, AnnealedMethod, Equatable {
 
   public init() {}
 
-  public var rate: Float { learningRate == 0 ? rounding.learningRate : learningRate }
-
   public func validate(_ scheme: LayerScheme, rows: Int, columns: Int) throws {
     try validateTraining()
     try schedule.validate(for: Self.name)
@@ -61,11 +59,5 @@ public struct QDrop: ReconstructionMethod, AnnealedMethod, Equatable {
     var reconstruction = try standardReconstruction(of: problem)
     reconstruction.keptQuantized = keepProbability
     return reconstruction
-  }
-
-  public func variables(
-    for weights: Tensor, _ scheme: WeightScheme
-  ) throws -> any RoundingVariables {
-    try rounding.variables(for: weights, scheme, schedule)
   }
 }

@@ -54,7 +54,7 @@ public struct AdaRound: ReconstructionMethod, AnnealedMethod, Equatable {
 }
 
 /// A method with AdaRound's penalty among its hyperparameters.
-package protocol AnnealedMethod {
+public protocol AnnealedMethod {
   /// λ.
   var penalty: Float { get }
   var startExponent: Float { get }

@@ -1,5 +1,5 @@
-import HalftoneSchemes
-import HalftoneTensor
+public import HalftoneSchemes
+public import HalftoneTensor
 
 /// A rounding for methods that are a way of training and leave the rounding open.
 public enum TrainedRounding: String, RecipeWord {
@@ -24,5 +24,21 @@ public enum TrainedRounding: String, RecipeWord {
       AdaRoundVariables(weights, try scheme.grids(for: weights), scheme.format, schedule)
     case .flexround: try FlexRound().variables(for: weights, scheme)
     }
+  }
+}
+
+/// A way of training that leaves the rounding open.
+public protocol OpenRoundingMethod: ReconstructionMethod, AnnealedMethod {
+  var rounding: TrainedRounding { get }
+}
+
+extension OpenRoundingMethod {
+  /// `learningRate`, 0 for that of the rounding.
+  public var rate: Float { learningRate == 0 ? rounding.learningRate : learningRate }
+
+  public func variables(
+    for weights: Tensor, _ scheme: WeightScheme
+  ) throws -> any RoundingVariables {
+    try rounding.variables(for: weights, scheme, schedule)
   }
 }

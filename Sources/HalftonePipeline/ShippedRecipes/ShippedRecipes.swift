@@ -1,0 +1,19 @@
+// swift-format-ignore-file
+// Written by Scripts/embed-recipes from Recipes/*.yaml; do not edit.
+
+/// The shipped recipes by name.
+let shippedRecipes: [String: String] = [
+  adaquantRecipes,
+  adaroundRecipes,
+  brecqRecipes,
+  cbqRecipes,
+  discquantRecipes,
+  flexroundRecipes,
+  gptqRecipes,
+  lrqRecipes,
+  pdquantRecipes,
+  qdropRecipes,
+  quanteaseRecipes,
+  rtnRecipes,
+  signroundRecipes,
+].reduce(into: [:]) { $0.merge($1) { $1 } }
