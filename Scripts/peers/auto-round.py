@@ -7,9 +7,10 @@
         --text Resources/text/books-test.txt --context 256 --step "flexround: { ... }"
 
 auto-round learns from the very token ids that halftone learns from. Its weights, dequantized, are
-written as a model of 32-bit floats, which `halftone evaluate` measures like any other. Both run in turns on as many threads. auto-round's time is that of
-quantize() alone, the best of all turns, so that compiling counts once at most; halftone's is that
-of the whole run, model read and written. auto-round leaves layers alone whose shapes 32 does not
+written as a model of 32-bit floats, which `halftone evaluate` measures like any other. Both run in
+turns on as many threads. auto-round's time is that of quantize() alone, the best of all turns, so
+that compiling counts once at most; halftone's is that of the whole run, model read and written.
+--batch is auto-round's; ours is in --step. auto-round leaves layers alone whose shapes 32 does not
 divide; the recipe leaves the same ones alone.
 """
 import argparse
@@ -43,6 +44,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--float32", action="store_true", help="no bfloat16 in auto-round")
     parser.add_argument("--no-compile", action="store_true", help="no torch.compile in auto-round")
     parser.add_argument("--step", help="our method, as in a recipe's steps; none: auto-round alone")
+    parser.add_argument(
+        "--products", default="float32", help="our recipe's training-products: float32, bfloat16")
     parser.add_argument("--range", default="min-mse", help="how our recipe finds the grid's range")
     parser.add_argument("--halftone", type=Path, default=Path(".build/release/halftone"))
     parser.add_argument("--json", action="store_true")
@@ -113,7 +116,7 @@ def run_auto_round(options, ids: list, bits: int, folder: Path) -> dict:
         if not isinstance(layer, torch.nn.Linear) or ".layers." not in name:
             continue
         old = before[name + ".weight"]
-        if torch.equal(layer.weight.detach().float(), old.float()):
+        if torch.equal(layer.weight.detach(), old.to(layer.weight.dtype)):
             untouched.append(name)
         else:
             layer.weight = torch.nn.Parameter(dequantized(layer), requires_grad=False)
@@ -142,7 +145,8 @@ def run_halftone(options, bits: int, untouched: list, folder: Path) -> dict:
     recipe.write_text(
         f"scheme:\n  weights: {{ type: int, bits: {bits}, {grid}, symmetric: true, "
         f"range: {options.range} }}\n  ignore: {json.dumps(ignore)}\nsteps:\n  - {options.step}\n"
-        f"calibration: {{ samples: {options.samples}, length: {options.length} }}\n")
+        f"calibration: {{ samples: {options.samples}, length: {options.length} }}\n"
+        f"training-products: {options.products}\n")
     used = processor_seconds(resource.RUSAGE_CHILDREN)
     report = halftone(
         options, "quantize", options.model, "--recipe", recipe, "--calibration",

@@ -9,6 +9,7 @@
 #include "convert.h"
 #include "cache.h"
 #include "attend.h"
+#include "bf16_operands.h"
 #include "bf16_product.h"
 
 #define ATTENTION_QUOTED_(name) #name
@@ -18,5 +19,7 @@ const halftone_attention CONCATENATED(halftone_, attention, HALFTONE_SET) = {
     .name = ATTENTION_QUOTED(HALFTONE_SET),
     .store = KERNEL(store_rows),
     .attend = KERNEL(attend),
+    .bf16_rows = KERNEL(bf16_rows),
+    .bf16_columns = KERNEL(bf16_columns),
     .bf16_product = KERNEL(bf16_product),
 };

@@ -23,6 +23,22 @@ import Testing
     #expect(try codes(.layer) == codes(.block) && codes(.block) != nearest)
   }
 
+  /// Products of bfloat16 change the way, not where it leads; losses are measured in floats.
+  @Test func trainingInBFloat16ServesAsWell() throws {
+    var problem = layer.problem(LayerScheme(weights: try scheme(bits: 3)))
+    var flex = FlexRound()
+    flex.iterations = 200
+    let plain = try flex.solve(problem)
+    problem.products = .bfloat16
+    let rounded = try flex.solve(problem)
+    let (first, last) = (try #require(plain.heldOutFirst), try #require(plain.heldOutLast))
+    let other = try #require(rounded.heldOutLast)
+    #expect(rounded.heldOutFirst == first)
+    #expect(
+      last < first && abs(other - last) < 0.25 * (first - last), "\(first), \(last), \(other)")
+    #expect(other != last)
+  }
+
   /// Trained alone, the layers of a block come nearer to their own outputs than rounding to nearest.
   @Test func unitLayerServesEachLayer() throws {
     let problem = try ShortModel.problem(block: 0, bits: 3)

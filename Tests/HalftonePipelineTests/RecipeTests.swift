@@ -1,6 +1,7 @@
 import Foundation
 import HalftonePipeline
 import HalftoneSchemes
+import HalftoneTensor
 import HalftoneTestSupport
 import Testing
 
@@ -64,6 +65,10 @@ import Testing
     (
       "scheme:\n  weights: { bits: 4 }\nsteps: [ rtn ]\nwhen-worse: kepe", 4, "did you mean 'keep'?"
     ),
+    (
+      "scheme:\n  weights: { bits: 4 }\nsteps: [ lrq ]\ntraining-products: bfloat", 4,
+      "did you mean 'bfloat16'?"
+    ),
     ("scheme:\n  weights: { bits: 4\nsteps: [ rtn ]", 3, "not YAML"),
   ]
 
@@ -115,6 +120,18 @@ import Testing
   @Test(arguments: Recipe.shippedNames) func canonicalTextReadsBackAsItself(_ name: String) throws {
     let text = try Recipe.load(name).canonicalText
     #expect(try Recipe(yaml: text, source: name).canonicalText == text)
+  }
+
+  /// The default is left out, so that runs recorded before the key was there go on.
+  @Test func canonicalTextSaysHowTrainingMultiplies() throws {
+    let yaml = "scheme:\n  weights: { bits: 4 }\nsteps: [ lrq ]\ntraining-products: "
+    let (plain, rounded) = try (
+      Recipe(yaml: yaml + "float32", source: "a"), Recipe(yaml: yaml + "bfloat16", source: "b")
+    )
+    #expect(!plain.canonicalText.contains("training-products"))
+    #expect(rounded.canonicalText == plain.canonicalText + "training-products: bfloat16\n")
+    let again = try Recipe(yaml: rounded.canonicalText, source: "c")
+    #expect(again.trainingProducts == .bfloat16 && plain.trainingProducts == .float32)
   }
 
   @Test func canonicalTextKeepsEveryCharacterOfAPattern() throws {

@@ -20,7 +20,8 @@ import Testing
     case .add, .subtract, .multiply, .scale, .addRow, .exp, .log, .sigmoid, .silu, .siluMultiply,
       .clamp, .sum, .mean:
       checkElementwise(operation, seed)
-    case .reshape, .transpose, .rows, .concatenate, .embedding, .matmul, .linear, .mix:
+    case .reshape, .transpose, .rows, .concatenate, .embedding, .matmul, .linear, .mix,
+      .summedByRows:
       checkStructure(operation, seed)
     case .softmax, .logSoftmax, .rmsNorm, .rotary, .attention, .squaredError, .crossEntropy,
       .klDivergence:
@@ -79,6 +80,11 @@ import Testing
     case .mix:
       checkGradient(at: [a, random([6, 4], seed, 1)], seed: seed) {
         $0[0].mixed(with: $0[1], keeping: 0.5, seed: seed)
+      }
+    case .summedByRows:
+      let weights = random([6, 4], seed, 2)
+      checkGradient(at: [a], seed: seed) {
+        ($0[0] * $0[0]).summed(byRows: 4) { ($0 * $0 * weights.view($1)).sum() } * 2
       }
     default: Issue.record("no check for \(operation)")
     }

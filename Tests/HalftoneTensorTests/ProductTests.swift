@@ -56,6 +56,28 @@ import Testing
     expectProduct(gradients[1], Matrix(a).transposed, Matrix(g))
   }
 
+  /// Operands rounded to bfloat16, three tiles and their edges among them; sums in floats.
+  @Test(arguments: [
+    Size(m: 1, n: 1, k: 1), Size(m: 7, n: 33, k: 65), Size(m: 513, n: 200, k: 31),
+    Size(m: 70, n: 65, k: 600),
+  ])
+  func linearInBFloat16(_ size: Size) {
+    let x = normal([size.m, size.k], 1).tracked()
+    let w = normal([size.n, size.k], 2).tracked()
+    let g = normal([size.m, size.n], 3)
+    let (y, gradients) = ProductPrecision.bfloat16.during {
+      let y = x.linear(w)
+      return (y, (y * g).sum().gradients(of: [x, w]))
+    }
+    func rounded(_ x: Tensor) -> Matrix { Matrix(x.converted(to: .bfloat16).float()) }
+    expectProduct(y, rounded(x), rounded(w).transposed)
+    expectProduct(gradients[0], rounded(g), rounded(w))
+    expectProduct(gradients[1], rounded(g).transposed, rounded(x))
+    #expect(x.linear(w).values != y.values || size.k == 1)
+    let alone = ThreadTests.withThreads(1) { ProductPrecision.bfloat16.during { x.linear(w) } }
+    #expect(alone.hasSameBits(as: y))
+  }
+
   @Test func leadingAxesStay() {
     let (x, w) = (normal([2, 3, 4], 7), normal([5, 4], 8))
     #expect(x.linear(w).shape == [2, 3, 5])

@@ -3,7 +3,8 @@ import Halftone
 
 // Times iterations of a trained rounding (`--method`, flexround unless said) on one block of random
 // weights in the shape of each shipped model, with batches of 4 × 256 tokens: with FlexRound the work of
-// Scripts/benchmark-pytorch.py. `--beside flexround,adaround` times those in turns with it.
+// Scripts/benchmark-pytorch.py. `--beside flexround,adaround` times those in turns with it;
+// `--products bfloat16` rounds what is multiplied.
 
 struct BlockShape {
   let name: String
@@ -51,13 +52,14 @@ struct BlockShape {
     let (cosine, sine) = rotary.angles(0..<length)
     let scheme = LayerScheme(weights: WeightScheme(format: try IntegerFormat(bits: 3)))
     var marks: [ContinuousClock.Instant] = []
-    let problem = BlockProblem(
+    var problem = BlockProblem(
       index: 0, block: block,
       schemes: Dictionary(uniqueKeysWithValues: block.linears.map { ($0.name, scheme) }),
       original: stream, quantized: stream, targets: stream, training: 0..<samples,
       heldOut: 0..<1,
       makeContext: { ForwardContext(batch: $0, length: length, cosine: cosine, sine: sine) },
       seed: 1, report: { _ in marks.append(.now) })
+    problem.products = option("products").flatMap(ProductPrecision.init) ?? .float32
     var settings = try method.reconstruction(of: problem)
     (settings.iterations, settings.batch) = (iterations, 4)
     _ = try settings.train(problem, with: method)

@@ -47,6 +47,16 @@ typedef struct {
   void (*attend)(const halftone_cache *cache, size_t head, size_t group, const float *q,
                  float *out, size_t stride, size_t first, size_t rows, size_t window, float scale);
 
+  // Rounds a [m, k], or a^T [k, m] if `transposed`, to the first operand of bf16_product: row i
+  // begins at out[i * out_stride], and its length is made even by a zero.
+  void (*bf16_rows)(const float *a, size_t stride, int transposed, size_t m, size_t k,
+                    uint16_t *out, size_t out_stride);
+
+  // Rounds b [k, n], or b^T [n, k] if `transposed`, to the second operand: the panels that
+  // halftone_pack_bf16 makes of b^T.
+  void (*bf16_columns)(const float *b, size_t stride, int transposed, size_t n, size_t k,
+                       uint16_t *packed);
+
   // out[i * out_stride + j] = sum over l < k of a[i * a_stride + l] * b[j][l], both bf16, for i < m
   // and the rows j < n of panels first...first + count - 1 of `packed`, which halftone_pack_bf16
   // makes of b. Elements of a and b are taken in pairs; to the sum, a float that begins as 0, first

@@ -8,17 +8,19 @@ public import HalftoneTensor
 public struct NetworkTail {
   private let blocks: [any TransformerBlock]
   private let head: any OutputHead
+  /// Whose logits are held together.
+  private let tokensAtOnce: Int
 
   /// - Throws: what reading the blocks throws.
   public init(_ network: Network, after index: Int) throws {
     let model = network.model
     blocks = try (index + 1..<max(index + 1, model.blockCount)).map(model.storedBlock)
     head = try model.head()
+    tokensAtOnce = LogitPieces.tokens(vocabulary: model.vocabularySize)
   }
 
-  package init(blocks: [any TransformerBlock], head: any OutputHead) {
-    self.blocks = blocks
-    self.head = head
+  package init(blocks: [any TransformerBlock], head: any OutputHead, tokensAtOnce: Int = 256) {
+    (self.blocks, self.head, self.tokensAtOnce) = (blocks, head, tokensAtOnce)
   }
 
   /// What enters the head where `stream` enters the later blocks.
@@ -26,11 +28,22 @@ public struct NetworkTail {
     blocks.reduce(stream) { problem.output(of: $1, on: $0) }
   }
 
-  /// The logits [tokens, vocabulary] of what enters the head.
-  func logits(ofFinal hidden: Tensor) -> Tensor { head(hidden) }
-
   /// The logits [tokens, vocabulary] that `hidden` [tokens, hidden] leads to; differentiable.
   public func logits(_ hidden: Tensor, _ context: ForwardContext) -> Tensor {
-    head(blocks.reduce(hidden) { $1($0, context) })
+    head(final(hidden, context))
+  }
+
+  /// The mean over tokens of KL(p ‖ q), q the predictions that `hidden` leads to and p those of what
+  /// enters the head of the original network; differentiable.
+  func divergence(
+    of hidden: Tensor, from finals: Tensor, _ context: ForwardContext, temperature: Float
+  ) -> Tensor {
+    head.divergence(
+      of: final(hidden, context), from: finals, temperature: temperature,
+      tokensAtOnce: tokensAtOnce)
+  }
+
+  private func final(_ hidden: Tensor, _ context: ForwardContext) -> Tensor {
+    blocks.reduce(hidden) { $1($0, context) }
   }
 }

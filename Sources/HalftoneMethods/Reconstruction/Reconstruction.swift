@@ -106,6 +106,10 @@ private struct TrainingRun: ~Copyable {
 
   /// One iteration; false if the training must end before it.
   mutating func step(_ step: Int) throws -> Bool {
+    try problem.products.during { try iterate(step) }
+  }
+
+  private mutating func iterate(_ step: Int) throws -> Bool {
     let samples = generator.draw(settings.batch, from: problem.training)
     let mixing = settings.keptQuantized < 1 ? generator.next() : nil
     let error = try settings.objective.loss(

@@ -82,12 +82,9 @@ public struct LogitDivergence: ReconstructionObjective {
   private func divergence(
     of output: Tensor, _ samples: [Int], _ problem: BlockProblem
   ) -> Tensor {
-    let length = finals.length
-    let q = tail.logits(output, problem.makeContext(samples.count))
-    let p = tail.logits(ofFinal: finals.gathering(samples))
-    let (scaledQ, scaledP) =
-      temperature == 1 ? (q, p) : (q * (1 / temperature), p * (1 / temperature))
-    return scaledQ.klDivergence(from: scaledP) * Float(length)
+    tail.divergence(
+      of: output, from: finals.gathering(samples), problem.makeContext(samples.count),
+      temperature: temperature) * Float(finals.length)
   }
 
   /// The squared error of `problem`'s block rounded to nearest over the divergence that it causes, on

@@ -87,22 +87,13 @@ struct TrainedNetwork {
     return (loss.scalar, loss.gradients(of: [leaf])[0])
   }
 
-  /// The mean over tokens of KL(p ‖ q) of the predictions behind `head`, some tokens at a time, so that
-  /// no more logits are held than fit 16 MiB.
+  /// The mean over tokens of KL(p ‖ q) of the predictions behind `head`.
   static func divergence(_ head: any OutputHead, width: Int) -> Objective {
-    let step = max(1, (1 << 22) / max(1, width))
-    return { output, target in
-      var total = 0.0
-      var pieces: [Tensor] = []
-      for start in stride(from: 0, to: output.rows, by: step) {
-        let rows = start..<min(output.rows, start + step)
-        let leaf = output.view(rows).tracked()
-        let loss = head(leaf).klDivergence(from: head(target.view(rows)))
-        let share = Float(rows.count) / Float(output.rows)
-        total += Double(loss.scalar * share)
-        pieces.append((loss * share).gradients(of: [leaf])[0])
-      }
-      return (Float(total), .concatenating(pieces))
+    { output, target in
+      let leaf = output.tracked()
+      let loss = head.divergence(
+        of: leaf, from: target, tokensAtOnce: LogitPieces.tokens(vocabulary: width))
+      return (loss.scalar, loss.gradients(of: [leaf])[0])
     }
   }
 }

@@ -47,14 +47,20 @@ extension Plan {
 
   private var headBytes: Int { model.vocabularySize * model.hiddenSize * 4 }
 
+  /// Logits of two networks with their probabilities and gradients, of the tokens held at a time.
+  private var logitBytes: Int {
+    let tokens = min(
+      training.batch * calibration.length, LogitPieces.tokens(vocabulary: model.vocabularySize))
+    return 6 * tokens * model.vocabularySize * 4
+  }
+
   /// What the later blocks and the head keep for the way back, where a method trains through them: the
-  /// activations of a batch, and weights as floats; logits of two networks with their probabilities and
-  /// gradients; what the original network gives.
+  /// activations of a batch, and weights as floats; logits; what the original network gives.
   private var tailBytes: Int {
     let reaches = methods.map(\.reach)
     guard reaches.contains(where: { $0 != .blocks }) else { return 0 }
     let tokens = training.batch * calibration.length
-    let head = headBytes + 6 * tokens * model.vocabularySize * 4
+    let head = headBytes + logitBytes
     guard reaches.contains(.laterBlocks) else { return head }
     return (model.blockCount - 1) * (activationBytes(tokens: tokens) + blockWeights * 4) + head
       + streamBytes
@@ -68,13 +74,12 @@ extension Plan {
   /// What is held for the whole network where it is trained at once.
   ///
   /// For each weight a variable and two moments as floats, and the codes of the best state and of the
-  /// present one; the model's file, all of which is read in every step; the head as floats, and logits
-  /// of two networks with their probabilities and gradient, 16 MiB each; what the original network
-  /// gives, and its inputs while they are joined.
+  /// present one; the model's file, all of which is read in every step; the head as floats, and logits;
+  /// what the original network gives, and its inputs while they are joined.
   private var networkBytes: Int {
     guard trainsNetwork else { return 0 }
     let weights = layers.filter { $0.scheme?.weights != nil }.reduce(0) { $0 + $1.count }
-    return weights * (3 * 4 + 2) + model.byteCount + headBytes + 6 * (16 << 20) + 3 * streamBytes
+    return weights * (3 * 4 + 2) + model.byteCount + headBytes + logitBytes + 3 * streamBytes
   }
 
   /// The most memory the run is expected to hold, if the text is run through the blocks.

@@ -1,5 +1,6 @@
 public import HalftoneMethods
 import HalftoneSchemes
+import HalftoneTensor
 
 extension Recipe {
   /// The recipe with every default written out, the same text for recipes that mean the same.
@@ -20,6 +21,10 @@ extension Recipe {
     lines.append(
       "calibration: { samples: \(calibration.samples), length: \(calibration.length) }")
     lines.append("when-worse: \(whenWorse.rawValue)")
+    // Left out where it is the default, so that runs recorded before the key was there go on.
+    if trainingProducts != .float32 {
+      lines.append("training-products: \(trainingProducts.rawValue)")
+    }
     return lines.joined(separator: "\n") + "\n"
   }
 

@@ -1,5 +1,6 @@
 import HalftoneMethods
 import HalftoneSchemes
+import HalftoneTensor
 import Yams
 
 extension Recipe {
@@ -11,7 +12,9 @@ extension Recipe {
   /// - Throws: ``RecipeError`` naming the line of an unknown key, step or value.
   public init(yaml: String, source: String) throws(RecipeError) {
     let root = RecipeNode(node: try Self.compose(yaml, source), file: source, name: "")
-    let fields = try root.fields(["scheme", "overrides", "steps", "calibration", "when-worse"])
+    let fields = try root.fields([
+      "scheme", "overrides", "steps", "calibration", "when-worse", "training-products",
+    ])
     guard let scheme = fields["scheme"] else {
       throw RecipeError(file: source, line: 0, "'scheme' is missing; it says what the grids are")
     }
@@ -24,12 +27,8 @@ extension Recipe {
     overrides = try fields["overrides"]?.overrides() ?? []
     self.steps = try steps.steps()
     calibration = try fields["calibration"]?.calibrationSize() ?? CalibrationSize()
-    whenWorse = .keep
-    if let node = fields["when-worse"],
-      let rule = WhenWorse(rawValue: try node.word(of: WhenWorse.allCases.map(\.rawValue)))
-    {
-      whenWorse = rule
-    }
+    whenWorse = try fields["when-worse"]?.choice() ?? .keep
+    trainingProducts = try fields["training-products"]?.choice() ?? .float32
     try requireBits(at: scheme.line)
   }
 

@@ -1,4 +1,5 @@
 public import HalftoneMethods
+public import HalftoneTensor
 
 /// What to do to a model: which grids, by which method, learned from how much text.
 ///
@@ -28,6 +29,8 @@ public struct Recipe: Sendable {
   public var steps: [Step]
   public var calibration: CalibrationSize
   public var whenWorse: WhenWorse
+  /// How methods that train multiply while they do.
+  public var trainingProducts: ProductPrecision
 
   /// Fields that replace those of the scheme for the modules that match.
   public struct Override: Sendable, Equatable {

@@ -81,6 +81,10 @@ struct RecipeNode {
     return word
   }
 
+  func choice<Word: RawRepresentable<String> & CaseIterable>() throws(RecipeError) -> Word? {
+    Word(rawValue: try word(of: Word.allCases.map(\.rawValue)))
+  }
+
   func bool() throws(RecipeError) -> Bool {
     guard case .scalar(let scalar) = node,
       let value = ["true": true, "false": false][scalar.string]

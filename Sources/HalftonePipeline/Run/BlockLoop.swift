@@ -89,6 +89,7 @@ struct BlockLoop {
       }, seed: seed,
       report: report)
     problem.network = network
+    problem.products = plan.recipe.trainingProducts
     return problem
   }
 

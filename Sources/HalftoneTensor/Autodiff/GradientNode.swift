@@ -27,7 +27,7 @@ public enum TensorOperation: String, CaseIterable, Sendable {
   case sum, mean, matmul, linear, softmax, logSoftmax, rmsNorm, rotary, attention, embedding
   case reshape, transpose, rows, concatenate, squaredError, crossEntropy, klDivergence
   case fakeQuantize, fakeQuantizeTokens, flexRound, adaRound, signRound, perturbedRound
-  case mix
+  case mix, summedByRows
 }
 
 extension Tensor {

@@ -50,6 +50,30 @@ extension Tensor {
 }
 
 extension Tensor {
+  /// Σ of `part` over pieces of `step` rows, each a tensor of one element: shape [].
+  ///
+  /// The gradient with respect to a piece is found as soon as its part is, so that what leads to one
+  /// part is gone before the next. Nothing else that `part` reads takes a gradient.
+  public func summed(byRows step: Int, _ part: (_ piece: Tensor, _ rows: Range<Int>) -> Tensor)
+    -> Tensor
+  {
+    var total = 0.0
+    var gradients: [Tensor] = []
+    for start in stride(from: 0, to: rows, by: step) {
+      let rows = start..<min(rows, start + step)
+      let piece = detached.view(rows)
+      let leaf = needsGradient ? piece.tracked() : piece
+      let value = part(leaf, rows)
+      total += Double(value.scalar)
+      if needsGradient { gradients += value.gradients(of: [leaf]) }
+    }
+    return Tensor([Float(total)], shape: []).recorded(.summedByRows, [self]) { dy in
+      [Tensor.concatenating(gradients) * dy.scalar]
+    }
+  }
+}
+
+extension Tensor {
   /// Whether every element is a finite number.
   public var isFinite: Bool {
     withElements { x in

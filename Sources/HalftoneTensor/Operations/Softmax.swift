@@ -99,17 +99,30 @@ extension Tensor {
     let (p, pNormalizers) = reference.softmaxAndNormalizers()
     let (q, qNormalizers) = softmaxAndNormalizers()
     let (width, x, r, weights) = (columns, floats, reference.floats, p.floats)
-    var total = 0.0
-    for i in 0..<rows {
-      for j in i * width..<(i + 1) * width {
-        let difference = (r[j] - pNormalizers[i]) - (x[j] - qNormalizers[i])
-        total += Double(weights[j] * difference)
-      }
+    let divergences = scored { i, difference in
+      let (p, r, x) = (weights + i * width, r + i * width, x + i * width)
+      for j in 0..<width { difference[j] = (r[j] - pNormalizers[i]) - (x[j] - qNormalizers[i]) }
+      return Self.preciseDot(p, difference, width)
     }
     let n = Float(max(1, rows))
-    return Tensor([Float(total) / n], shape: []).recorded(.klDivergence, [self]) { dy in
+    return Tensor([Float(divergences.reduce(0, +)) / n], shape: []).recorded(.klDivergence, [self])
+    { dy in
       let (a, b, factor) = (q.floats, p.floats, dy.scalar / n)
       return [q.mapped { for i in 0..<$2 { $0[i] = (a[$1 + i] - b[$1 + i]) * factor } }]
     }
+  }
+
+  /// Σ a·b in double precision, eight sums side by side.
+  private static func preciseDot(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int
+  ) -> Double {
+    var sums = SIMD8<Double>.zero
+    let whole = count / 8 * 8
+    for j in stride(from: 0, to: whole, by: 8) {
+      let x = UnsafeRawPointer(a + j).loadUnaligned(as: SIMD8<Float>.self)
+      let y = UnsafeRawPointer(b + j).loadUnaligned(as: SIMD8<Float>.self)
+      sums += SIMD8<Double>(x * y)
+    }
+    return (whole..<count).reduce(sums.sum()) { $0 + Double(a[$1] * b[$1]) }
   }
 }

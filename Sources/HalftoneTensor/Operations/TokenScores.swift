@@ -61,7 +61,7 @@ extension Tensor {
   }
 
   /// `score(row, scratch)` of each row, with `columns` floats of scratch, on several threads.
-  private func scored<T>(_ score: (Int, UnsafeMutablePointer<Float>) -> T) -> [T] {
+  func scored<T>(_ score: (Int, UnsafeMutablePointer<Float>) -> T) -> [T] {
     let width = columns
     return [T](unsafeUninitializedCapacity: rows) { out, count in
       count = rows

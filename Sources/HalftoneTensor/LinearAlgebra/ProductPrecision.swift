@@ -1,0 +1,25 @@
+/// What the operands of a linear layer's products are rounded to; sums are floats in any case.
+public enum ProductPrecision: String, Sendable, CaseIterable {
+  case float32
+  /// Eight bits of significand. Twice as fast and more on processors with instructions for it,
+  /// slower on others; the results are those of every processor, but for subnormal numbers.
+  case bfloat16
+
+  @TaskLocal static var current = ProductPrecision.float32
+
+  /// Runs `body` with ``Tensor/linear(_:)`` and its gradients in this precision.
+  public func during<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try Self.$current.withValue(self, operation: body)
+  }
+
+  /// out = a·b for a [m, k] and b [k, n], on several threads.
+  func product(
+    _ m: Int, _ n: Int, _ k: Int, _ a: MatrixProduct.Operand, _ b: MatrixProduct.Operand,
+    _ out: UnsafeMutablePointer<Float>, stride: Int
+  ) {
+    switch self {
+    case .float32: MatrixProduct.parallel(m, n, k, a, b, out, stride: stride)
+    case .bfloat16: BFloat16Product.parallel(m, n, k, a, b, out, stride: stride)
+    }
+  }
+}
