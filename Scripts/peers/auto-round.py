@@ -45,7 +45,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--no-compile", action="store_true", help="no torch.compile in auto-round")
     parser.add_argument("--step", help="our method, as in a recipe's steps; none: auto-round alone")
     parser.add_argument(
-        "--products", default="float32", help="our recipe's training-products: float32, bfloat16")
+        "--precision", default="float32", choices=("float32", "bfloat16"),
+        help="our recipe's training-precision")
     parser.add_argument("--range", default="min-mse", help="how our recipe finds the grid's range")
     parser.add_argument("--halftone", type=Path, default=Path(".build/release/halftone"))
     parser.add_argument("--json", action="store_true")
@@ -146,7 +147,7 @@ def run_halftone(options, bits: int, untouched: list, folder: Path) -> dict:
         f"scheme:\n  weights: {{ type: int, bits: {bits}, {grid}, symmetric: true, "
         f"range: {options.range} }}\n  ignore: {json.dumps(ignore)}\nsteps:\n  - {options.step}\n"
         f"calibration: {{ samples: {options.samples}, length: {options.length} }}\n"
-        f"training-products: {options.products}\n")
+        f"training-precision: {options.precision}\n")
     used = processor_seconds(resource.RUSAGE_CHILDREN)
     report = halftone(
         options, "quantize", options.model, "--recipe", recipe, "--calibration",

@@ -83,8 +83,8 @@ public struct BlockProblem {
   public var network: Network?
   /// What the method left when it solved an earlier block.
   public var carried: [String: Tensor] = [:]
-  /// How training multiplies; losses that decide are measured in 32-bit floats.
-  public var products = ProductPrecision.float32
+  /// How the iterations of a training multiply; held-out losses are measured in 32-bit floats.
+  public var precision = ProductPrecision.float32
 
   public init(
     index: Int, block: any TransformerBlock, schemes: [String: LayerScheme],

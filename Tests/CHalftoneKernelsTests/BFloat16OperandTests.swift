@@ -34,7 +34,8 @@ private struct Operand {
 @Suite("Floats rounded to operands of bfloat16 products")
 struct BFloat16OperandTests {
   static let shapes = [
-    (1, 1), (1, 2), (16, 32), (3, 33), (17, 31), (40, 64), (33, 65), (5, 100), (130, 7),
+    (1, 1), (1, 2), (16, 32), (3, 33), (17, 31), (40, 64), (33, 65), (5, 100), (130, 7), (0, 5),
+    (5, 0),
   ]
 
   @Test("first operands are rows, their length made even", arguments: shapes, [false, true])

@@ -134,6 +134,20 @@ import Testing
     #expect(abs(loss(1) - error - loss(0)) < 1e-5 * loss(1) && loss(0) > 0)
   }
 
+  /// Pieces of five tokens of twelve, the last one shorter, against all at once.
+  @Test func divergenceInPiecesIsThatOfTheWhole() throws {
+    var generator = SeededGenerator(seed: 4)
+    let head = MatrixHead(weight: .normal(shape: [9, 6], using: &generator))
+    let target = Tensor.normal(shape: [12, 6], using: &generator)
+    let output = Tensor.normal(shape: [12, 6], using: &generator).tracked()
+    let whole = (head(output) * 0.25).klDivergence(from: head(target) * 0.25)
+    let pieces = head.divergence(of: output, from: target, temperature: 4, tokensAtOnce: 5)
+    expectClose([pieces.scalar], [whole.scalar], tolerance: 1e-6)
+    expectClose(
+      pieces.gradients(of: [output])[0].values, whole.gradients(of: [output])[0].values,
+      tolerance: 1e-6)
+  }
+
   /// At the block rounded to nearest the scaled divergence is the squared error.
   @Test func divergencesAreScaledToTheSquaredErrorOfRounding() throws {
     var problem = layer.problem(LayerScheme(weights: try scheme(bits: 3)))

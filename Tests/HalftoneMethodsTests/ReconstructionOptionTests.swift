@@ -23,13 +23,13 @@ import Testing
     #expect(try codes(.layer) == codes(.block) && codes(.block) != nearest)
   }
 
-  /// Products of bfloat16 change the way, not where it leads; losses are measured in floats.
+  /// Products of bfloat16 change the way, not where it leads; held-out losses are measured in floats.
   @Test func trainingInBFloat16ServesAsWell() throws {
     var problem = layer.problem(LayerScheme(weights: try scheme(bits: 3)))
     var flex = FlexRound()
     flex.iterations = 200
     let plain = try flex.solve(problem)
-    problem.products = .bfloat16
+    problem.precision = .bfloat16
     let rounded = try flex.solve(problem)
     let (first, last) = (try #require(plain.heldOutFirst), try #require(plain.heldOutLast))
     let other = try #require(rounded.heldOutLast)

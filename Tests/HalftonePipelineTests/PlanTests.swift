@@ -127,6 +127,15 @@ import Testing
     #expect(error?.message.contains(message) == true, "\(String(describing: error))")
   }
 
+  @Test(arguments: [("gptq", true), ("quantease", true), ("lrq", false), ("discquant", false)])
+  func aPrecisionThatNothingTrainsInIsPointedOut(_ method: (name: String, warns: Bool)) throws {
+    let yaml =
+      "scheme:\n  weights: { bits: 4 }\nsteps: [ \(method.name) ]\ncalibration: { length: 64 }\n"
+      + "training-precision: bfloat16"
+    let plan = try Self.plan(yaml)
+    #expect(plan.warnings.contains { $0.hasPrefix("training-precision") } == method.warns)
+  }
+
   @Test func unmatchedPatternsCanBeAllowed() throws {
     let yaml = "scheme:\n  weights: { bits: 4 }\n  ignore: [ nothing ]\nsteps: [ rtn ]"
     let plan = try Self.plan(yaml, allowUnmatched: true)

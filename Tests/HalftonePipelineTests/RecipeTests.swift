@@ -66,7 +66,7 @@ import Testing
       "scheme:\n  weights: { bits: 4 }\nsteps: [ rtn ]\nwhen-worse: kepe", 4, "did you mean 'keep'?"
     ),
     (
-      "scheme:\n  weights: { bits: 4 }\nsteps: [ lrq ]\ntraining-products: bfloat", 4,
+      "scheme:\n  weights: { bits: 4 }\nsteps: [ lrq ]\ntraining-precision: bfloat", 4,
       "did you mean 'bfloat16'?"
     ),
     ("scheme:\n  weights: { bits: 4\nsteps: [ rtn ]", 3, "not YAML"),
@@ -124,14 +124,14 @@ import Testing
 
   /// The default is left out, so that runs recorded before the key was there go on.
   @Test func canonicalTextSaysHowTrainingMultiplies() throws {
-    let yaml = "scheme:\n  weights: { bits: 4 }\nsteps: [ lrq ]\ntraining-products: "
+    let yaml = "scheme:\n  weights: { bits: 4 }\nsteps: [ lrq ]\ntraining-precision: "
     let (plain, rounded) = try (
       Recipe(yaml: yaml + "float32", source: "a"), Recipe(yaml: yaml + "bfloat16", source: "b")
     )
-    #expect(!plain.canonicalText.contains("training-products"))
-    #expect(rounded.canonicalText == plain.canonicalText + "training-products: bfloat16\n")
+    #expect(!plain.canonicalText.contains("training-precision"))
+    #expect(rounded.canonicalText == plain.canonicalText + "training-precision: bfloat16\n")
     let again = try Recipe(yaml: rounded.canonicalText, source: "c")
-    #expect(again.trainingProducts == .bfloat16 && plain.trainingProducts == .float32)
+    #expect(again.trainingPrecision == .bfloat16 && plain.trainingPrecision == .float32)
   }
 
   @Test func canonicalTextKeepsEveryCharacterOfAPattern() throws {

@@ -4,7 +4,7 @@ import Halftone
 // Times iterations of a trained rounding (`--method`, flexround unless said) on one block of random
 // weights in the shape of each shipped model, with batches of 4 × 256 tokens: with FlexRound the work of
 // Scripts/benchmark-pytorch.py. `--beside flexround,adaround` times those in turns with it;
-// `--products bfloat16` rounds what is multiplied.
+// `--precision bfloat16` rounds what is multiplied.
 
 struct BlockShape {
   let name: String
@@ -59,7 +59,7 @@ struct BlockShape {
       heldOut: 0..<1,
       makeContext: { ForwardContext(batch: $0, length: length, cosine: cosine, sine: sine) },
       seed: 1, report: { _ in marks.append(.now) })
-    problem.products = option("products").flatMap(ProductPrecision.init) ?? .float32
+    problem.precision = precision
     var settings = try method.reconstruction(of: problem)
     (settings.iterations, settings.batch) = (iterations, 4)
     _ = try settings.train(problem, with: method)
@@ -109,6 +109,9 @@ func compare(_ shape: BlockShape, _ names: [String], iterations: Int) throws {
 }
 
 let name = option("method") ?? "flexround"
+guard let precision = ProductPrecision(rawValue: option("precision") ?? "float32") else {
+  fatalError("--precision is one of \(ProductPrecision.allCases.map(\.rawValue))")
+}
 let iterations = option("iterations").flatMap { Int($0) } ?? 100
 if let threads = option("threads").flatMap({ Int($0) }) { Parallelism.threads = threads }
 let json = CommandLine.arguments.contains("--json")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Attention over keys and values kept in few bits, and products of bfloat16 matrices, for running
-// networks.
+// Attention over keys and values kept in few bits, for running networks, and products of bfloat16
+// matrices, for running and training them.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -48,12 +48,14 @@ typedef struct {
                  float *out, size_t stride, size_t first, size_t rows, size_t window, float scale);
 
   // Rounds a [m, k], or a^T [k, m] if `transposed`, to the first operand of bf16_product: row i
-  // begins at out[i * out_stride], and its length is made even by a zero.
+  // begins at out[i * out_stride], and its length is made even by a zero. To nearest, ties to even; a
+  // NaN stays one, quiet; a subnormal number may become 0, or else every set gives the same bits.
+  // out_stride is at least k, made even; out and a do not overlap.
   void (*bf16_rows)(const float *a, size_t stride, int transposed, size_t m, size_t k,
                     uint16_t *out, size_t out_stride);
 
-  // Rounds b [k, n], or b^T [n, k] if `transposed`, to the second operand: the panels that
-  // halftone_pack_bf16 makes of b^T.
+  // Rounds b [k, n], or b^T [n, k] if `transposed`, in the same way to the second operand: the panels
+  // that halftone_pack_bf16 makes of b^T, ceil(n / 16) * ceil(k / 2) * 32 elements, all written.
   void (*bf16_columns)(const float *b, size_t stride, int transposed, size_t n, size_t k,
                        uint16_t *packed);
 

@@ -1,6 +1,5 @@
 import HalftoneLayers
 public import HalftoneSchemes
-import HalftoneTensor
 
 /// Trains the rounding of all layers of a block against the block's output, then the steps of its
 /// inputs with the codes fixed.
@@ -19,7 +18,7 @@ import HalftoneTensor
 ///
 /// Where this differs from the authors' code: both stages are done before the next block begins; ℓ is
 /// the cross-entropy of the next token; the rounding may be FlexRound's.
-public struct BRECQ: OpenRoundingMethod, Equatable {
+public struct BRECQ: ConfigurableRoundingMethod, Equatable {
   public static let name = "brecq"
   public static let summary =
     "Trains a rounding on a block's output, where asked weighted by Fisher information; then inputs."

@@ -45,9 +45,8 @@ public struct FisherMSE: ReconstructionObjective {
     }
     try problem.report(BlockProgress(fraction: 0))
     let z = problem.targets.samples(sample..<sample + 1).tracked()
-    let logits = tail.logits(z, problem.makeContext(1)).rows(0..<length - 1)
     let next = Array(ids[sample * length + 1..<(sample + 1) * length])
-    return logits.crossEntropy(targets: next).gradients(of: [z])[0]
+    return tail.crossEntropy(of: z, next: next, problem.makeContext(1)).gradients(of: [z])[0]
   }
 
   public func loss(_ step: ReconstructionStep) -> Tensor {

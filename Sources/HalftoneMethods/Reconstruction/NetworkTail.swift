@@ -1,5 +1,5 @@
-public import HalftoneLayers
-public import HalftoneTensor
+package import HalftoneLayers
+import HalftoneTensor
 
 /// The original network after some block: the later blocks, the final norm and the head.
 ///
@@ -16,7 +16,7 @@ public struct NetworkTail {
     let model = network.model
     blocks = try (index + 1..<max(index + 1, model.blockCount)).map(model.storedBlock)
     head = try model.head()
-    tokensAtOnce = LogitPieces.tokens(vocabulary: model.vocabularySize)
+    tokensAtOnce = LogitChunks.tokens(vocabulary: model.vocabularySize)
   }
 
   package init(blocks: [any TransformerBlock], head: any OutputHead, tokensAtOnce: Int = 256) {
@@ -28,9 +28,13 @@ public struct NetworkTail {
     blocks.reduce(stream) { problem.output(of: $1, on: $0) }
   }
 
-  /// The logits [tokens, vocabulary] that `hidden` [tokens, hidden] leads to; differentiable.
-  public func logits(_ hidden: Tensor, _ context: ForwardContext) -> Tensor {
-    head(final(hidden, context))
+  /// The mean cross-entropy of the token after each but the last, `next`, in the predictions that one
+  /// sequence `hidden` [next.count + 1, hidden] leads to; differentiable.
+  func crossEntropy(of hidden: Tensor, next: [Int], _ context: ForwardContext) -> Tensor {
+    final(hidden, context).rows(0..<next.count).summed(byRows: tokensAtOnce) { piece, rows in
+      head(piece).crossEntropy(targets: Array(next[rows]))
+        * (Float(rows.count) / Float(next.count))
+    }
   }
 
   /// The mean over tokens of KL(p ‖ q), q the predictions that `hidden` leads to and p those of what

@@ -1,5 +1,4 @@
 public import HalftoneSchemes
-import HalftoneTensor
 
 /// Trains a rounding so that the network's prediction stays what it was, and the block's output beside
 /// it, lest the few samples be learned by heart.
@@ -20,7 +19,7 @@ import HalftoneTensor
 /// first, since that grows from block to block of a language model; the statistics of the distribution
 /// correction, off by default, are not those of batch normalisation, which language models lack
 /// (`DistributionCorrection`); the rounding may be FlexRound's.
-public struct PDQuant: OpenRoundingMethod, Equatable {
+public struct PDQuant: ConfigurableRoundingMethod, Equatable {
   public static let name = "pd-quant"
   public static let summary =
     "Trains a rounding on what it does to the network's predictions, and on the block's output."

@@ -1,5 +1,4 @@
 public import HalftoneSchemes
-import HalftoneTensor
 
 /// Trains a rounding while each activation is quantized only with a certain probability, so that the
 /// weights fit many quantized inputs and not one.
@@ -20,7 +19,7 @@ import HalftoneTensor
 /// Where this differs from the authors' code: the unit is a transformer block; the rounding may be
 /// FlexRound's, the setting that the FlexRound paper calls Q + FlexRound. With weights alone quantized
 /// only the block's input is mixed; inputs with a grid per token have no step to learn.
-public struct QDrop: OpenRoundingMethod, Equatable {
+public struct QDrop: ConfigurableRoundingMethod, Equatable {
   public static let name = "qdrop"
   public static let summary =
     "Trains a rounding with each activation quantized at random, so that codes fit more inputs."

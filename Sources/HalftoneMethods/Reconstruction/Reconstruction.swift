@@ -106,29 +106,31 @@ private struct TrainingRun: ~Copyable {
 
   /// One iteration; false if the training must end before it.
   mutating func step(_ step: Int) throws -> Bool {
-    try problem.products.during { try iterate(step) }
+    guard let loss = try problem.precision.during({ try iterate(step) }) else { return false }
+    try problem.report(
+      BlockProgress(fraction: Double(done) / Double(settings.iterations), loss: loss))
+    return true
   }
 
-  private mutating func iterate(_ step: Int) throws -> Bool {
+  /// The loss that was found; nil if the training must end.
+  private mutating func iterate(_ step: Int) throws -> Float? {
     let samples = generator.draw(settings.batch, from: problem.training)
     let mixing = settings.keptQuantized < 1 ? generator.next() : nil
     let error = try settings.objective.loss(
       unit.step(samples, keeping: settings.keptQuantized, seed: mixing))
-    guard watch.note(error.scalar, step, hard: heldOutFirst) else { return false }
+    guard watch.note(error.scalar, step, hard: heldOutFirst) else { return nil }
     let penalties = unit.penalties(progress: Float(step) / Float(settings.iterations))
     let loss = penalties.reduce(error, +)
     let gradients = loss.gradients(of: unit.leaves)
     guard watch.note(gradientsAreFinite: gradients.allSatisfy(\.isFinite), step) else {
-      return false
+      return nil
     }
     if settings.keepsBest, error.scalar < leastBatch?.loss ?? .infinity {
       leastBatch = (error.scalar, unit.leaves)
     }
     optimizer.update(&unit, gradients, step: step)
     done = step + 1
-    try problem.report(
-      BlockProgress(fraction: Double(done) / Double(settings.iterations), loss: error.scalar))
-    return true
+    return error.scalar
   }
 
   /// Measures the unit with hard codes on held-out samples and remembers the best state.

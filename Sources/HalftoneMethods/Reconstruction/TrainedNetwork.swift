@@ -47,7 +47,7 @@ struct TrainedNetwork {
     let kept = changed
     original = { try kept[$0] ?? model.storedBlock(start + $0).densified() }
     targets = stream
-    objective = Self.divergence(try model.head(), width: model.vocabularySize)
+    objective = Self.divergence(try model.head(), vocabulary: model.vocabularySize)
   }
 
   /// Block `index` with its weights before rounding, as floats.
@@ -88,11 +88,11 @@ struct TrainedNetwork {
   }
 
   /// The mean over tokens of KL(p ‖ q) of the predictions behind `head`.
-  static func divergence(_ head: any OutputHead, width: Int) -> Objective {
+  static func divergence(_ head: any OutputHead, vocabulary: Int) -> Objective {
     { output, target in
       let leaf = output.tracked()
       let loss = head.divergence(
-        of: leaf, from: target, tokensAtOnce: LogitPieces.tokens(vocabulary: width))
+        of: leaf, from: target, tokensAtOnce: LogitChunks.tokens(vocabulary: vocabulary))
       return (loss.scalar, loss.gradients(of: [leaf])[0])
     }
   }

@@ -57,7 +57,9 @@ public struct AdaRound: ReconstructionMethod, AnnealedMethod, Equatable {
 public protocol AnnealedMethod {
   /// λ.
   var penalty: Float { get }
+  /// β when the penalty sets in.
   var startExponent: Float { get }
+  /// β at the end.
   var endExponent: Float { get }
   /// The share of iterations before the penalty sets in.
   var warmUp: Float { get }

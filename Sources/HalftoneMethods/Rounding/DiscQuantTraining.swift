@@ -40,7 +40,7 @@ final class DiscQuantTraining {
   func run() throws -> [String: Tensor] {
     try look(after: 0) { try $0.nearestCodes($1) }
     for step in 0..<method.iterations {
-      guard squaredStep > 0, try problem.products.during({ try self.step(step) }) else { break }
+      guard squaredStep > 0, try problem.precision.during({ try self.step(step) }) else { break }
       done = step + 1
       try problem.report(
         BlockProgress(fraction: Double(done) / Double(method.iterations), loss: watch.last))

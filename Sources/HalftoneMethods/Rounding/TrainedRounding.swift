@@ -28,11 +28,12 @@ public enum TrainedRounding: String, RecipeWord {
 }
 
 /// A way of training that leaves the rounding open.
-public protocol OpenRoundingMethod: ReconstructionMethod, AnnealedMethod {
+public protocol ConfigurableRoundingMethod: ReconstructionMethod, AnnealedMethod {
+  /// What is trained; AdaRound with the penalty of this method.
   var rounding: TrainedRounding { get }
 }
 
-extension OpenRoundingMethod {
+extension ConfigurableRoundingMethod {
   /// `learningRate`, 0 for that of the rounding.
   public var rate: Float { learningRate == 0 ? rounding.learningRate : learningRate }
 

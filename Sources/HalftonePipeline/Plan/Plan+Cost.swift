@@ -22,7 +22,7 @@ extension Plan {
   private var widest: Int { model.modules.map { max($0.rows, $0.columns) }.max() ?? 0 }
 
   /// Training steps and their sequences, for methods that have these parameters.
-  private var training: (iterations: Int, batch: Int) {
+  var training: (iterations: Int, batch: Int) {
     var result = (iterations: 0, batch: 0)
     for step in recipe.steps {
       guard let fields = try? RecipeValue.fields(of: step.part) else { continue }
@@ -45,12 +45,16 @@ extension Plan {
   /// Activations between two blocks.
   private var streamBytes: Int { sampleCount * calibration.length * model.hiddenSize * 4 }
 
-  private var headBytes: Int { model.vocabularySize * model.hiddenSize * 4 }
+  /// The head as floats, and packed where training multiplies in bfloat16.
+  private var headBytes: Int {
+    let weights = model.vocabularySize * model.hiddenSize
+    return weights * 4 + (recipe.trainingPrecision == .bfloat16 ? weights * 2 : 0)
+  }
 
   /// Logits of two networks with their probabilities and gradients, of the tokens held at a time.
   private var logitBytes: Int {
     let tokens = min(
-      training.batch * calibration.length, LogitPieces.tokens(vocabulary: model.vocabularySize))
+      training.batch * calibration.length, LogitChunks.tokens(vocabulary: model.vocabularySize))
     return 6 * tokens * model.vocabularySize * 4
   }
 

@@ -1,5 +1,6 @@
 import HalftoneMethods
 public import HalftoneSchemes
+import HalftoneTensor
 
 /// What a recipe would do to a model: every layer with its grid, its size and the cost of the run.
 public struct Plan: Sendable {
@@ -45,6 +46,9 @@ public struct Plan: Sendable {
     guard layers.contains(where: { $0.scheme != nil }) else {
       throw RecipeError(
         file: recipe.source, line: 0, "leaves every layer of \(model.source) as it is")
+    }
+    if recipe.trainingPrecision != .float32, training.batch == 0 {
+      warnings.append("training-precision has no effect: none of the steps trains")
     }
     try checkWindows()
     if needsCalibration { try checkLength() }

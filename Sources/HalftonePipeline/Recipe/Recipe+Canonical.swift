@@ -22,8 +22,8 @@ extension Recipe {
       "calibration: { samples: \(calibration.samples), length: \(calibration.length) }")
     lines.append("when-worse: \(whenWorse.rawValue)")
     // Left out where it is the default, so that runs recorded before the key was there go on.
-    if trainingProducts != .float32 {
-      lines.append("training-products: \(trainingProducts.rawValue)")
+    if trainingPrecision != .float32 {
+      lines.append("training-precision: \(trainingPrecision.rawValue)")
     }
     return lines.joined(separator: "\n") + "\n"
   }

@@ -13,7 +13,7 @@ extension Recipe {
   public init(yaml: String, source: String) throws(RecipeError) {
     let root = RecipeNode(node: try Self.compose(yaml, source), file: source, name: "")
     let fields = try root.fields([
-      "scheme", "overrides", "steps", "calibration", "when-worse", "training-products",
+      "scheme", "overrides", "steps", "calibration", "when-worse", "training-precision",
     ])
     guard let scheme = fields["scheme"] else {
       throw RecipeError(file: source, line: 0, "'scheme' is missing; it says what the grids are")
@@ -28,7 +28,7 @@ extension Recipe {
     self.steps = try steps.steps()
     calibration = try fields["calibration"]?.calibrationSize() ?? CalibrationSize()
     whenWorse = try fields["when-worse"]?.choice() ?? .keep
-    trainingProducts = try fields["training-products"]?.choice() ?? .float32
+    trainingPrecision = try fields["training-precision"]?.choice() ?? .float32
     try requireBits(at: scheme.line)
   }
 

@@ -30,7 +30,7 @@ public struct Recipe: Sendable {
   public var calibration: CalibrationSize
   public var whenWorse: WhenWorse
   /// How methods that train multiply while they do.
-  public var trainingProducts: ProductPrecision
+  public var trainingPrecision: ProductPrecision
 
   /// Fields that replace those of the scheme for the modules that match.
   public struct Override: Sendable, Equatable {

@@ -89,7 +89,7 @@ struct BlockLoop {
       }, seed: seed,
       report: report)
     problem.network = network
-    problem.products = plan.recipe.trainingProducts
+    problem.precision = plan.recipe.trainingPrecision
     return problem
   }
 

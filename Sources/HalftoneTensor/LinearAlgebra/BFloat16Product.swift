@@ -9,7 +9,9 @@ enum BFloat16Product {
   private static let tileRows = 256
   private static let tilePanels = 12
 
-  /// out = a·b for a [m, k] and b [k, n]. No element depends on how the work is cut.
+  /// out = a·b for a [m, k] and b [k, n].
+  ///
+  /// No element depends on how the work is cut.
   static func parallel(
     _ m: Int, _ n: Int, _ k: Int, _ a: MatrixProduct.Operand, _ b: MatrixProduct.Operand,
     _ out: UnsafeMutablePointer<Float>, stride: Int

@@ -1,5 +1,6 @@
 /// What the operands of a linear layer's products are rounded to; sums are floats in any case.
 public enum ProductPrecision: String, Sendable, CaseIterable {
+  /// Not rounded.
   case float32
   /// Eight bits of significand. Twice as fast and more on processors with instructions for it,
   /// slower on others; the results are those of every processor, but for subnormal numbers.

@@ -50,13 +50,14 @@ extension Tensor {
 }
 
 extension Tensor {
-  /// Σ of `part` over pieces of `step` rows, each a tensor of one element: shape [].
+  /// Σ of `part` over pieces of `step` rows of this matrix, each a tensor of one element: shape [].
   ///
   /// The gradient with respect to a piece is found as soon as its part is, so that what leads to one
   /// part is gone before the next. Nothing else that `part` reads takes a gradient.
   public func summed(byRows step: Int, _ part: (_ piece: Tensor, _ rows: Range<Int>) -> Tensor)
     -> Tensor
   {
+    precondition(shape.count == 2 && step > 0, "summed: \(shape) by \(step) rows")
     var total = 0.0
     var gradients: [Tensor] = []
     for start in stride(from: 0, to: rows, by: step) {
@@ -68,7 +69,7 @@ extension Tensor {
       if needsGradient { gradients += value.gradients(of: [leaf]) }
     }
     return Tensor([Float(total)], shape: []).recorded(.summedByRows, [self]) { dy in
-      [Tensor.concatenating(gradients) * dy.scalar]
+      [gradients.isEmpty ? self.detached : .concatenating(gradients) * dy.scalar]
     }
   }
 }

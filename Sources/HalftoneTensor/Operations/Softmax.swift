@@ -102,7 +102,7 @@ extension Tensor {
     let divergences = scored { i, difference in
       let (p, r, x) = (weights + i * width, r + i * width, x + i * width)
       for j in 0..<width { difference[j] = (r[j] - pNormalizers[i]) - (x[j] - qNormalizers[i]) }
-      return Self.preciseDot(p, difference, width)
+      return Self.dotSummedInDouble(p, difference, width)
     }
     let n = Float(max(1, rows))
     return Tensor([Float(divergences.reduce(0, +)) / n], shape: []).recorded(.klDivergence, [self])
@@ -112,8 +112,8 @@ extension Tensor {
     }
   }
 
-  /// Σ a·b in double precision, eight sums side by side.
-  private static func preciseDot(
+  /// Σ a·b, the products as floats, their sum in double precision.
+  private static func dotSummedInDouble(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int
   ) -> Double {
     var sums = SIMD8<Double>.zero
