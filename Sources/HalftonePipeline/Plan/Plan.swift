@@ -48,7 +48,7 @@ public struct Plan: Sendable {
         file: recipe.source, line: 0, "leaves every layer of \(model.source) as it is")
     }
     if recipe.trainingPrecision != .float32, training.batch == 0 {
-      warnings.append("training-precision has no effect: none of the steps trains")
+      warnings.append("training-precision has no effect: none of the steps trains; leave it out")
     }
     try checkWindows()
     if needsCalibration { try checkLength() }
