@@ -43,7 +43,7 @@ INLINE lanes share_of(lanes x) {
   p = fused(p, r, splat(1));
   // The low bits of `shifted` are n; shifting drops the others.
   lanes power = from_bits(bits_of(p) + (bits_of(shifted) << 23));
-  return select(x < -87, splat(0), power);
+  return blend(x < -87, splat(0), power);
 }
 
 // c[r][16 w + j] (+)= sum over l of a[r][l] * b[l * step + w * apart + j], l ascending. Meanwhile
@@ -131,7 +131,7 @@ INLINE void update_query(const attention_state *s, size_t i, float *scores, size
     if (start + 15 > own || start < low) {
       ints behind = places > (int32_t)((ptrdiff_t)own - (ptrdiff_t)start);
       ints before = places < (int32_t)((ptrdiff_t)low - (ptrdiff_t)start);
-      x = select(behind | before, splat(-INFINITY), x);
+      x = blend(behind | before, splat(-INFINITY), x);
     }
     high = larger(x, high);
     store(x, scores + 16 * v, 16);

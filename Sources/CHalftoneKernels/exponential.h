@@ -28,16 +28,16 @@ INLINE lanes exponential(lanes x) {
 // log(1 + f) = f - f^2/2 + s (f^2/2 + z (2/3 + z (2/5 + z (2/7 + z 2/9)))).
 INLINE lanes logarithm(lanes x) {
   ints tiny = x < 0x1p-126f;
-  ints bits = bits_of(select(tiny, x * 0x1p23f, x));
+  ints bits = bits_of(blend(tiny, x * 0x1p23f, x));
   ints exponent = (bits - 0x3f3504f3) >> 23;
   lanes f = from_bits(bits - (exponent << 23)) - 1;
   lanes e = __builtin_convertvector(exponent - (tiny & 23), lanes);
   lanes s = f / (f + 2), z = s * s, half = 0.5f * f * f;
   lanes p = (z * (2 / 5.0f) + 2 / 3.0f) + z * z * (z * (2 / 9.0f) + 2 / 7.0f);
   lanes result = e * LN2_HIGH + (f - (half - (s * (half + p * z) + e * LN2_LOW)));
-  result = select(x == 0, splat(-INFINITY), result);
-  result = select(x < INFINITY, result, x);
-  return select(x < 0, splat(NAN), result);
+  result = blend(x == 0, splat(-INFINITY), result);
+  result = blend(x < INFINITY, result, x);
+  return blend(x < 0, splat(NAN), result);
 }
 
 // a^p for a >= 0 and p > 0; 0 for a = 0.

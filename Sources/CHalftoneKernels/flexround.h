@@ -11,9 +11,10 @@ INLINE lanes flexible_scale(const float *v2, float v3, const float *v4, float sc
 static void KERNEL(flexround)(const float *w, const float *v2, float v3, const float *v4,
                               halftone_grid grid, float *out, size_t n) {
   lanes low = splat(grid.low - grid.zero), high = splat(grid.high - grid.zero);
-  FOR_SIXTEEN(n, lanes s = flexible_scale(v2, v3, v4, grid.scale, i, k);
-              lanes c = clamped(rounded(load(w + i, k) / s), low, high);
-              store(grid.scale * c, out + i, k););
+  FOR_EITHER(grid, FOR_SIXTEEN(n, lanes s = flexible_scale(v2, v3, v4, grid.scale, i, k);
+              lanes t = load(w + i, k) / s;
+              lanes c = tabled ? nearest_level(grid.levels, t) : clamped(rounded(t), low, high);
+              store(grid.scale * c, out + i, k);););
 }
 
 static void KERNEL(flexround_pullback)(const float *w, const float *v2, float v3, const float *v4,
@@ -21,12 +22,14 @@ static void KERNEL(flexround_pullback)(const float *w, const float *v2, float v3
                                        float *dl1, size_t n) {
   lanes low = splat(grid.low - grid.zero), high = splat(grid.high - grid.zero);
   lanes sum3 = 0, sum1 = 0;
-  FOR_SIXTEEN(n, lanes s = flexible_scale(v2, v3, v4, grid.scale, i, k);
-              lanes gs = grid.scale * load(g + i, k), t = load(w + i, k) / s, nearest = rounded(t);
-              ints inside = (nearest >= low) & (nearest <= high);
-              lanes d = select(inside, -(t * gs), splat(0));
-              sum3 += d; sum1 += clamped(nearest, low, high) * gs + d;
-              store(d, dv2 + i, k););
+  FOR_EITHER(grid, FOR_SIXTEEN(n, lanes s = flexible_scale(v2, v3, v4, grid.scale, i, k);
+              lanes gs = grid.scale * load(g + i, k), t = load(w + i, k) / s;
+              lanes nearest = tabled ? nearest_level(grid.levels, t) : rounded(t);
+              ints inside = tabled ? within_reach(grid.levels, t)
+                                   : (nearest >= low) & (nearest <= high);
+              lanes d = blend(inside, -(t * gs), splat(0));
+              sum3 += d; sum1 += (tabled ? nearest : clamped(nearest, low, high)) * gs + d;
+              store(d, dv2 + i, k);););
   *dv3 = sum_of(sum3);
   *dl1 = sum_of(sum1);
 }

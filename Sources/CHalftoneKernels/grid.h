@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Uniform grids: code = clamp(round(x / scale) + zero, low, high).
+// Grids: the nearest of a format's values times a scale. Uniform ones, code = clamp(round(x / scale) +
+// zero, low, high), or those of a table.
 
 INLINE lanes code_of(lanes x, halftone_grid grid) {
   return clamped(rounded(x / grid.scale) + grid.zero, splat(grid.low), splat(grid.high));
@@ -7,39 +8,62 @@ INLINE lanes code_of(lanes x, halftone_grid grid) {
 
 INLINE lanes value_of(lanes code, halftone_grid grid) { return (code - grid.zero) * grid.scale; }
 
+INLINE lanes nearest_to(lanes x, halftone_grid grid, int tabled) {
+  return tabled ? nearest_level(grid.levels, x / grid.scale) * grid.scale
+                : value_of(code_of(x, grid), grid);
+}
+
 static void KERNEL(quantize)(const float *x, halftone_grid grid, int8_t *codes, size_t n) {
-  FOR_SIXTEEN(n, ints code = __builtin_convertvector(code_of(load(x + i, k), grid), ints);
-              bytes narrow = __builtin_convertvector(code, bytes);
+  FOR_EITHER(grid, FOR_SIXTEEN(n, lanes a = load(x + i, k);
+              lanes code = tabled ? gathered(grid.levels->codes,
+                                             nearest_place(grid.levels, a / grid.scale))
+                                  : code_of(a, grid);
+              bytes narrow = __builtin_convertvector(__builtin_convertvector(code, ints), bytes);
               if (k == 16) memcpy(codes + i, &narrow, sizeof narrow);
-              else memcpy(codes + i, &narrow, k););
+              else memcpy(codes + i, &narrow, k);););
 }
 
 static void KERNEL(dequantize)(const int8_t *codes, halftone_grid grid, float *out, size_t n) {
-  FOR_SIXTEEN(n, store(value_of(load_codes(codes + i, k), grid), out + i, k););
+  FOR_EITHER(grid, FOR_SIXTEEN(n, lanes code = load_codes(codes + i, k);
+              lanes value = tabled ? gathered(grid.levels->decoded,
+                                              __builtin_convertvector(code, ints) & 255) * grid.scale
+                                   : value_of(code, grid);
+              store(value, out + i, k);););
 }
 
 static void KERNEL(round_trip)(const float *x, halftone_grid grid, float *out, size_t n) {
-  FOR_SIXTEEN(n, store(value_of(code_of(load(x + i, k), grid), grid), out + i, k););
+  FOR_EITHER(grid, FOR_SIXTEEN(n, store(nearest_to(load(x + i, k), grid, tabled), out + i, k);););
 }
 
 static float KERNEL(round_trip_error)(const float *x, halftone_grid grid, float power, size_t n) {
   lanes sum = 0;
-  FOR_SIXTEEN(n, lanes a = load_or(x + i, k, 0);
-              lanes e = powered(magnitude(a - value_of(code_of(a, grid), grid)), power);
+  FOR_EITHER(grid, FOR_SIXTEEN(n, lanes a = load_or(x + i, k, 0);
+              lanes e = powered(magnitude(a - nearest_to(a, grid, tabled)), power);
               // Zero is not on every grid, so missing elements are taken out, not padded.
               if (k < 16) e = first_of(e, k);
-              sum += e;);
+              sum += e;););
   return sum_of(sum);
+}
+
+// round(t) less what exceeds the range, and whether nothing does.
+INLINE lanes limited(lanes t, halftone_grid grid, int tabled, lanes *nearest, ints *inside) {
+  if (tabled) {
+    *inside = within_reach(grid.levels, t);
+    return *nearest = nearest_level(grid.levels, t);
+  }
+  *nearest = rounded(t);
+  lanes code = *nearest + grid.zero;
+  *inside = (code >= grid.low) & (code <= grid.high);
+  return clamped(code, splat(grid.low), splat(grid.high)) - grid.zero;
 }
 
 static float KERNEL(round_trip_pullback)(const float *x, halftone_grid grid, const float *dy,
                                          float *dx, size_t n) {
   lanes sum = 0;
-  FOR_SIXTEEN(n, lanes t = load(x + i, k) / grid.scale, nearest = rounded(t);
-              lanes code = nearest + grid.zero, dys = load(dy + i, k);
-              ints inside = (code >= grid.low) & (code <= grid.high);
-              lanes limit = clamped(code, splat(grid.low), splat(grid.high)) - grid.zero;
-              sum += dys * select(inside, nearest - t, limit);
-              store(select(inside, dys, splat(0)), dx + i, k););
+  FOR_EITHER(grid, FOR_SIXTEEN(n, lanes t = load(x + i, k) / grid.scale, nearest;
+              lanes dys = load(dy + i, k); ints inside;
+              lanes limit = limited(t, grid, tabled, &nearest, &inside);
+              sum += dys * blend(inside, nearest - t, limit);
+              store(blend(inside, dys, splat(0)), dx + i, k);););
   return sum_of(sum);
 }

@@ -50,7 +50,7 @@ INLINE lanes load_codes(const int8_t *a, size_t k) {
   return __builtin_convertvector(x, lanes);
 }
 
-INLINE lanes select(ints mask, lanes yes, lanes no) { return mask ? yes : no; }
+INLINE lanes blend(ints mask, lanes yes, lanes no) { return mask ? yes : no; }
 
 // Zero from lane k on.
 INLINE lanes first_of(lanes a, size_t k) {
@@ -60,8 +60,8 @@ INLINE lanes first_of(lanes a, size_t k) {
 }
 
 // The second operand where either is NaN, as the x86 instructions have it.
-INLINE lanes smaller(lanes a, lanes b) { return select(a < b, a, b); }
-INLINE lanes larger(lanes a, lanes b) { return select(a > b, a, b); }
+INLINE lanes smaller(lanes a, lanes b) { return blend(a < b, a, b); }
+INLINE lanes larger(lanes a, lanes b) { return blend(a > b, a, b); }
 
 // NaN becomes low.
 INLINE lanes clamped(lanes a, lanes low, lanes high) { return smaller(larger(a, low), high); }
@@ -78,11 +78,11 @@ INLINE lanes rounded(lanes a) {
   lanes size = magnitude(a);
   lanes whole = (size + 0x1p23f) - 0x1p23f;
   lanes result = from_bits(bits_of(whole) | (bits_of(a) & (int32_t)0x80000000));
-  return select(size < 0x1p23f, result, a);
+  return blend(size < 0x1p23f, result, a);
 }
 INLINE lanes floored(lanes a) {
   lanes nearest = rounded(a);
-  return select(nearest > a, nearest - 1, nearest);
+  return blend(nearest > a, nearest - 1, nearest);
 }
 #endif
 

@@ -9,6 +9,7 @@
 #include "transformer.h"
 #include "product.h"
 #include "adam.h"
+#include "levels.h"
 #include "grid.h"
 #include "flexround.h"
 #include "adaround.h"

@@ -29,16 +29,18 @@ public enum LinearWeight: Sendable {
 /// Rounds a layer's input to what the quantized layer will see.
 public enum InputQuantizer: Sendable {
   /// Each token on a grid of its own, found when it runs.
-  case perToken(bits: Int, symmetric: Bool)
+  case perToken(format: any NumberFormat, symmetric: Bool)
   /// One fixed grid; `step` is a tensor of one element and may be learned.
-  case fixed(step: Tensor, zero: Float, low: Float, high: Float, gradientScale: Float)
+  case fixed(step: Tensor, zero: Float, format: any NumberFormat, gradientScale: Float)
 
   public func callAsFunction(_ x: Tensor) -> Tensor {
     switch self {
-    case .perToken(let bits, let symmetric):
-      x.fakeQuantizedTokens(bits: bits, symmetric: symmetric)
-    case .fixed(let step, let zero, let low, let high, let gradientScale):
-      x.fakeQuantized(step: step, zero: zero, low: low, high: high, gradientScale: gradientScale)
+    case .perToken(let format, let symmetric):
+      x.fakeQuantizedTokens(bits: format.bits, symmetric: symmetric, levels: format.levels)
+    case .fixed(let step, let zero, let format, let gradientScale):
+      x.fakeQuantized(
+        step: step, zero: zero, low: format.extent.low, high: format.extent.high,
+        levels: format.levels, gradientScale: gradientScale)
     }
   }
 }

@@ -23,11 +23,10 @@ enum InputCalibration {
     for (name, values) in sample(Set(fixed.keys), problem) {
       guard let scheme = fixed[name] else { continue }
       let grid = values.withUnsafeBufferPointer {
-        MinMSERange().grid(for: [$0], bits: scheme.format.bits, symmetric: scheme.symmetric)
+        MinMSERange().grid(for: [$0], in: scheme.family)
       }
       result[name] = .fixed(
-        step: Tensor([grid.scale]), zero: grid.zero, low: grid.low, high: grid.high,
-        gradientScale: 1)
+        step: Tensor([grid.scale]), zero: grid.zero, format: scheme.format, gradientScale: 1)
     }
     return result
   }
@@ -57,6 +56,6 @@ enum InputCalibration {
 extension InputScheme {
   /// What finds its range as it runs; nil for one that is fixed.
   var dynamicQuantizer: InputQuantizer? {
-    dynamic ? .perToken(bits: format.bits, symmetric: symmetric) : nil
+    dynamic ? .perToken(format: format, symmetric: symmetric) : nil
   }
 }

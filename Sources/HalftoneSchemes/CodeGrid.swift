@@ -71,13 +71,14 @@ public struct CodeGrid: Sendable {
       low: Float(low), high: Float(high))
   }
 
-  /// The format's values in rising order, each once, with the first code that stands for it.
+  /// The format's finite values in rising order, each once, with the first code that stands for it.
   fileprivate var entries: [(value: Float, code: Int8)] {
     let all: [(value: Float, code: Int8)] =
       switch format.values {
       case .uniform(let low, let high): (low...high).map { (Float($0), Int8($0)) }
       case .table(let values):
-        values.enumerated().map { ($1, Int8(truncatingIfNeeded: $0)) }
+        values.enumerated().filter { $1.isFinite }
+          .map { ($1, Int8(truncatingIfNeeded: $0)) }
       }
     let sorted = all.enumerated().sorted {
       ($0.element.value, $0.offset) < ($1.element.value, $1.offset)
@@ -120,7 +121,7 @@ private struct NeighbourSearch {
   }
 
   /// What is not a number becomes the lowest code.
-  private func code(_ x: Float, _ grid: UniformGrid) -> Int8 {
+  private func code(_ x: Float, _ grid: ScaledGrid) -> Int8 {
     Int8(x > grid.low ? min(x, grid.high) : grid.low)
   }
 

@@ -5,9 +5,9 @@ extension QuantizedTensor {
   /// a uniform grid, two levels of scales, outliers, groups of other sizes than 16 and multiples
   /// of 32.
   public func packed(withRowSums: Bool = false) -> PackedMatrix? {
-    guard let table = gridTable, outliers == nil, [2, 3, 4, 5, 6, 8].contains(format.bits) else {
-      return nil
-    }
+    guard let table = gridTable, table.levels == nil, outliers == nil,
+      [2, 3, 4, 5, 6, 8].contains(format.bits)
+    else { return nil }
     let (rows, columns) = (shape[0], shape[1])
     let cells = table.scales.shape
     let group = columns / cells[1]

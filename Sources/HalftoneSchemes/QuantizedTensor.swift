@@ -62,23 +62,23 @@ public struct QuantizedTensor: Sendable {
       + (outliers.map { $0.values.count * 8 } ?? 0)
   }
 
-  /// Whether the representable values are uniform and the scales one table of row groups.
+  /// The grids, where the scales are one table of row groups.
   public var gridTable: GridTable? {
-    guard case .uniform(let low, let high) = format.values, levels.count == 1,
+    guard levels.count == 1, format.levels == nil || zeroPoints == nil,
       levels[0].shape[0] == 1 && levels[0].shape[1] == 1 || levels[0].shape[0] == shape[0]
     else { return nil }
     return GridTable(
       scales: levels[0], zeros: zeroPoints ?? Tensor(repeating: 0, shape: levels[0].shape),
-      low: Float(low), high: Float(high))
+      low: format.extent.low, high: format.extent.high, levels: format.levels)
   }
 
   /// The numbers the codes stand for: [rows, columns] float.
   public func dequantized() -> Tensor {
-    let dense = gridTable.map(uniformValues) ?? generalValues()
+    let dense = gridTable.map(scaledValues) ?? generalValues()
     return outliers?.inserted(into: dense) ?? dense
   }
 
-  private func uniformValues(_ table: GridTable) -> Tensor {
+  private func scaledValues(_ table: GridTable) -> Tensor {
     let columns = shape[1]
     return codes.withBytes { bytes in
       let codes = bytes.bindMemory(to: Int8.self)
@@ -148,7 +148,7 @@ public struct OutlierSet: Sendable, Equatable {
 
 extension GridTable {
   /// `weights` [rows, columns] rounded to the nearest codes of these grids.
-  public func quantize(_ weights: Tensor, format: IntegerFormat) throws(SchemeError)
+  public func quantize(_ weights: Tensor, format: any NumberFormat) throws(SchemeError)
     -> QuantizedTensor
   {
     let columns = weights.columns

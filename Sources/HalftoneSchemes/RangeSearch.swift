@@ -16,23 +16,37 @@ public enum RangeRule: String, Sendable, CaseIterable {
 
 /// Finds the grid for a set of values that will share it.
 public protocol RangeSearch: Sendable {
-  /// The grid for the values of `runs`, one or more contiguous pieces.
+  /// The grid of `family` for the values of `runs`, one or more contiguous pieces.
   ///
   /// Values that are not all finite get the grid of an empty range.
-  func grid(
-    for runs: [UnsafeBufferPointer<Float>], bits: Int, symmetric: Bool
-  ) -> UniformGrid
+  func grid(for runs: [UnsafeBufferPointer<Float>], in family: GridFamily) -> ScaledGrid
+}
+
+/// The grids among which a range is searched: those of a format.
+public struct GridFamily: Sendable {
+  private let bits: Int
+  private let symmetric: Bool
+  private let levels: LevelTable?
+
+  public init(_ format: any NumberFormat, symmetric: Bool) {
+    bits = format.bits
+    self.symmetric = symmetric
+    levels = format.levels
+  }
+
+  /// The grid that reaches from `minimum` to `maximum`.
+  public func covering(_ minimum: Float, _ maximum: Float) -> ScaledGrid {
+    ScaledGrid(covering: minimum, maximum, bits: bits, symmetric: symmetric, levels: levels)
+  }
 }
 
 /// The whole range of the values.
 public struct MinMaxRange: RangeSearch {
   public init() {}
 
-  public func grid(
-    for runs: [UnsafeBufferPointer<Float>], bits: Int, symmetric: Bool
-  ) -> UniformGrid {
+  public func grid(for runs: [UnsafeBufferPointer<Float>], in family: GridFamily) -> ScaledGrid {
     let range = extrema(runs)
-    return UniformGrid(covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric)
+    return family.covering(range.minimum, range.maximum)
   }
 }
 
@@ -47,16 +61,12 @@ public struct MinMSERange: RangeSearch {
 
   public init() {}
 
-  public func grid(
-    for runs: [UnsafeBufferPointer<Float>], bits: Int, symmetric: Bool
-  ) -> UniformGrid {
+  public func grid(for runs: [UnsafeBufferPointer<Float>], in family: GridFamily) -> ScaledGrid {
     let range = extrema(runs)
-    var best = UniformGrid(covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric)
+    var best = family.covering(range.minimum, range.maximum)
     let grids = stride(from: candidates, through: 1, by: -1).map { i in
       let fraction = Float(i) / Float(candidates)
-      return UniformGrid(
-        covering: range.minimum * fraction, range.maximum * fraction, bits: bits,
-        symmetric: symmetric)
+      return family.covering(range.minimum * fraction, range.maximum * fraction)
     }
     var smallest = Double.infinity
     for (grid, error) in zip(grids, errors(of: grids, on: runs)) where error < smallest {
@@ -67,7 +77,7 @@ public struct MinMSERange: RangeSearch {
 
   /// Σ |w − ŵ|^p of each grid, in pieces of fixed size added in order in double precision.
   private func errors(
-    of grids: [UniformGrid], on runs: [UnsafeBufferPointer<Float>]
+    of grids: [ScaledGrid], on runs: [UnsafeBufferPointer<Float>]
   ) -> [Double] {
     [Double](unsafeUninitializedCapacity: grids.count) { errors, count in
       count = grids.count
@@ -100,8 +110,8 @@ extension WeightScheme {
   /// - Throws: `SchemeError` if a group does not divide the columns.
   public func grids(for weights: Tensor) throws(SchemeError) -> GridTable {
     let table = try granularity.tableShape(rows: weights.rows, columns: weights.columns)
-    if case .block = granularity { throw SchemeError("integer weights take no block granularity") }
-    let (search, bits, columns) = (range.search, format.bits, weights.columns)
+    if case .block = granularity { throw SchemeError("weights take no block granularity") }
+    let (search, family, columns) = (range.search, family, weights.columns)
     let width = columns / table.columns
     var scales = [Float](repeating: 1, count: table.rows * table.columns)
     var zeros = scales
@@ -116,7 +126,7 @@ extension WeightScheme {
                 ? w
                 : UnsafeBufferPointer(
                   rebasing: w[row * columns + group * width..<row * columns + (group + 1) * width])
-              let grid = search.grid(for: [run], bits: bits, symmetric: symmetric)
+              let grid = search.grid(for: [run], in: family)
               scales[row * table.columns + group] = grid.scale
               zeros[row * table.columns + group] = grid.zero
             }
@@ -127,6 +137,6 @@ extension WeightScheme {
     let shape = [table.rows, table.columns]
     return GridTable(
       scales: Tensor(scales, shape: shape), zeros: Tensor(zeros, shape: shape),
-      low: Float(format.low), high: Float(format.high))
+      low: format.extent.low, high: format.extent.high, levels: format.levels)
   }
 }

@@ -1,12 +1,12 @@
 /// How the weights of a layer are quantized.
 public struct WeightScheme: Sendable, Equatable {
-  public var format: IntegerFormat
+  public var format: any NumberFormat
   public var granularity: Granularity
   public var symmetric: Bool
   public var range: RangeRule
 
   public init(
-    format: IntegerFormat, granularity: Granularity = .channel, symmetric: Bool = true,
+    format: any NumberFormat, granularity: Granularity = .channel, symmetric: Bool = true,
     range: RangeRule = .minMSE
   ) {
     self.format = format
@@ -14,23 +14,44 @@ public struct WeightScheme: Sendable, Equatable {
     self.symmetric = symmetric
     self.range = range
   }
+
+  public static func == (a: WeightScheme, b: WeightScheme) -> Bool {
+    a.format.name == b.format.name && a.granularity == b.granularity
+      && a.symmetric == b.symmetric && a.range == b.range
+  }
+
+  /// The grids among which the range rule chooses.
+  public var family: GridFamily { GridFamily(format, symmetric: symmetric) }
+
+  /// The format where it is one of integers.
+  public var integers: IntegerFormat? { format as? IntegerFormat }
 }
 
 /// How the inputs of a layer are quantized when it runs.
 public struct InputScheme: Sendable, Equatable {
-  public var format: IntegerFormat
+  public var format: any NumberFormat
   /// `.token` with `dynamic`, else `.tensor`.
   public var granularity: Granularity
   public var symmetric: Bool
   /// Whether the range is taken from the values at hand, instead of fixed by calibration.
   public var dynamic: Bool
 
-  public init(format: IntegerFormat, granularity: Granularity, symmetric: Bool, dynamic: Bool) {
+  public init(
+    format: any NumberFormat, granularity: Granularity, symmetric: Bool, dynamic: Bool
+  ) {
     self.format = format
     self.granularity = granularity
     self.symmetric = symmetric
     self.dynamic = dynamic
   }
+
+  public static func == (a: InputScheme, b: InputScheme) -> Bool {
+    a.format.name == b.format.name && a.granularity == b.granularity
+      && a.symmetric == b.symmetric && a.dynamic == b.dynamic
+  }
+
+  /// The grids among which a range is chosen.
+  public var family: GridFamily { GridFamily(format, symmetric: symmetric) }
 }
 
 /// What happens to one linear layer; nil leaves that part as it is.

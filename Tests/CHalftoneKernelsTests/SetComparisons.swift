@@ -15,9 +15,6 @@ struct Comparison: Sendable {
   }
 }
 
-let fourBits = halftone_grid(scale: 0.25, zero: 0, low: -8, high: 7)
-let shifted = halftone_grid(scale: 0.3, zero: 3, low: -7, high: 8)
-
 let conversionComparisons = [
   Comparison("f16_to_f32") { k, n, random in
     let a = random.integers(n, 0...UInt16.max)
@@ -178,76 +175,6 @@ let transformerComparisons = [
       }
     }
     return bits(moved, first, second)
-  },
-]
-
-let gridComparisons = [
-  Comparison("quantize") { k, n, random in
-    let x = random.anything(n)
-    return [fourBits, shifted].flatMap { grid in
-      written([Int8](repeating: 0, count: n), guardedBy: 99) { k.quantize(x, grid, $0, n) }
-        .map { UInt32(bitPattern: Int32($0)) }
-    }
-  },
-  Comparison("dequantize") { k, n, random in
-    let codes = random.integers(n, Int8.min...Int8.max)
-    return bits(output(n) { k.dequantize(codes, shifted, $0, n) })
-  },
-  Comparison("round_trip") { k, n, random in
-    let x = random.anything(n)
-    return bits(
-      output(n) { k.round_trip(x, fourBits, $0, n) }, output(n) { k.round_trip(x, shifted, $0, n) })
-  },
-  Comparison("round_trip_error") { k, n, random in
-    let x = random.finite(n)
-    return bits([1, 2, 2.4].map { k.round_trip_error(x, shifted, $0, n) })
-  },
-  Comparison("round_trip_pullback") { k, n, random in
-    let (x, dy) = (random.finite(n), random.uniform(n))
-    var slope: Float = 0
-    let dx = output(n) { slope = k.round_trip_pullback(x, shifted, dy, $0, n) }
-    return bits(dx, [slope])
-  },
-]
-
-let roundingComparisons = [
-  Comparison("flexround") { k, n, random in
-    let w = random.anything(n)
-    let (v2, v4) = (random.uniform(n, -0.5...0.5), random.uniform(n, -0.5...0.5))
-    return bits(
-      output(n) { k.flexround(w, v2, 0.1, v4, shifted, $0, n) },
-      output(n) { k.flexround(w, v2, 0.1, nil, shifted, $0, n) })
-  },
-  Comparison("flexround_pullback") { k, n, random in
-    let (w, g) = (random.finite(n), random.uniform(n))
-    let (v2, v4) = (random.uniform(n, -0.5...0.5), random.uniform(n, -0.5...0.5))
-    var (dv3, dl1, without3, without1): (Float, Float, Float, Float) = (0, 0, 0, 0)
-    let dv2 = output(n) { k.flexround_pullback(w, v2, 0.1, v4, shifted, g, $0, &dv3, &dl1, n) }
-    let without2 = output(n) {
-      k.flexround_pullback(w, v2, 0.1, nil, shifted, g, $0, &without3, &without1, n)
-    }
-    return bits(dv2, without2, [dv3, dl1, without3, without1])
-  },
-  Comparison("adaround") { k, n, random in
-    let (w, v) = (random.finite(n), random.uniform(n))
-    return bits(
-      output(n) { k.adaround(w, v, shifted, 0, $0, n) },
-      output(n) { k.adaround(w, v, shifted, 1, $0, n) })
-  },
-  Comparison("adaround_pullback") { k, n, random in
-    let (w, v, g) = (random.finite(n), random.finite(n), random.uniform(n))
-    func pulled(hard: Int32, lambda: Float) -> [UInt32] {
-      var (sum, slope): (Float, Float) = (0, 0)
-      let dv = output(n) {
-        sum = k.adaround_pullback(w, v, shifted, hard, g, lambda, 3.5, $0, &slope, n)
-      }
-      return bits(dv, [sum, slope])
-    }
-    return pulled(hard: 0, lambda: 0.01) + pulled(hard: 0, lambda: 0) + pulled(hard: 1, lambda: 0)
-  },
-  Comparison("adaround_start") { k, n, random in
-    let w = random.finite(n)
-    return bits(output(n) { k.adaround_start(w, shifted, $0, n) })
   },
 ]
 

@@ -42,9 +42,15 @@ struct RoundedWeights: WeightSource {
   }
 
   static let cases = [
-    Case(bits: 8, granularity: .channel, inputs: .perToken(bits: 8, symmetric: true)),
-    Case(bits: 4, granularity: .group(32), inputs: .perToken(bits: 8, symmetric: true)),
-    Case(bits: 4, granularity: .channel, inputs: .perToken(bits: 8, symmetric: false)),
+    Case(
+      bits: 8, granularity: .channel, inputs: .perToken(format: IntegerFormat.int8, symmetric: true)
+    ),
+    Case(
+      bits: 4, granularity: .group(32),
+      inputs: .perToken(format: IntegerFormat.int8, symmetric: true)),
+    Case(
+      bits: 4, granularity: .channel,
+      inputs: .perToken(format: IntegerFormat.int8, symmetric: false)),
     Case(bits: 3, granularity: .group(64), inputs: nil),
   ]
 

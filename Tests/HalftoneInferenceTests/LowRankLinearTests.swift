@@ -7,7 +7,7 @@ import Testing
 
 /// Layers with low-rank factors on the engine, against the layer's own definition.
 @Suite struct LowRankLinearTests {
-  @Test(arguments: [nil, InputQuantizer.perToken(bits: 8, symmetric: true)])
+  @Test(arguments: [nil, InputQuantizer.perToken(format: IntegerFormat.int8, symmetric: true)])
   func factorsAreMultiplied(inputs: InputQuantizer?) throws {
     let c = PackedLinearTests.Case(bits: 4, group: 32, inputs: inputs)
     var linear = try PackedLinearTests.layer(c, rows: 40, columns: 64)

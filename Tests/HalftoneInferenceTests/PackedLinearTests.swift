@@ -22,13 +22,17 @@ import Testing
       [
         Case(bits: bits, group: group),
         Case(bits: bits, group: group, zeros: true),
-        Case(bits: bits, group: group, inputs: .perToken(bits: 8, symmetric: true)),
-        Case(bits: bits, group: group, zeros: true, inputs: .perToken(bits: 8, symmetric: false)),
-        Case(bits: bits, group: group, inputs: .perToken(bits: 4, symmetric: true)),
+        Case(
+          bits: bits, group: group, inputs: .perToken(format: IntegerFormat.int8, symmetric: true)),
+        Case(
+          bits: bits, group: group, zeros: true,
+          inputs: .perToken(format: IntegerFormat.int8, symmetric: false)),
+        Case(
+          bits: bits, group: group, inputs: .perToken(format: IntegerFormat.int4, symmetric: true)),
         Case(
           bits: bits, group: group,
           inputs: .fixed(
-            step: Tensor([0.03]), zero: -20, low: -128, high: 127, gradientScale: 1)),
+            step: Tensor([0.03]), zero: -20, format: IntegerFormat.int8, gradientScale: 1)),
       ]
     }
   }

@@ -132,7 +132,7 @@ import Testing
     let name = "model.layers.1.self_attn.q_proj"
     (method.inputLearningRate, method.iterations) = (0, 1)
     let second = try method.solve(try network.problem(1, carried: carried, inputs: inputs))
-    guard case .fixed(let step, _, _, _, _) = try #require(second.layers[name]).inputs else {
+    guard case .fixed(let step, _, _, _) = try #require(second.layers[name]).inputs else {
       Issue.record("inputs are not fixed")
       return
     }

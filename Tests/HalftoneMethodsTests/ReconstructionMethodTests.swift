@@ -28,7 +28,7 @@ import Testing
   ) throws -> (codes: [Int8], step: Float?) {
     let solution = try #require(try method.solve(problem).layers["layer"])
     var step: Float?
-    if case .fixed(let tensor, _, _, _, _) = solution.inputs { step = tensor.scalar }
+    if case .fixed(let tensor, _, _, _) = solution.inputs { step = tensor.scalar }
     return (solution.weight.codeValues, step)
   }
 

@@ -114,11 +114,11 @@ import Testing
     let problem = layer.problem(LayerScheme(weights: try scheme(bits: 4), inputs: inputs))
     let learned = try #require(try method.solve(problem).layers["layer"]?.inputs)
     let start = try #require(try RoundToNearest().solve(problem).layers["layer"]?.inputs)
-    guard case .fixed(let a, let zero, _, _, _) = learned else {
+    guard case .fixed(let a, let zero, _, _) = learned else {
       Issue.record("inputs are not fixed")
       return
     }
-    guard case .fixed(let b, let same, _, _, _) = start else {
+    guard case .fixed(let b, let same, _, _) = start else {
       Issue.record("inputs are not fixed")
       return
     }

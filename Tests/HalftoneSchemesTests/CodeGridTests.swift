@@ -30,7 +30,7 @@ import Testing
   }
 
   @Test(arguments: [true, false], [2, 3, 4, 8])
-  func neighboursOnUniformGrids(symmetric: Bool, bits: Int) throws {
+  func neighboursOnScaledGrids(symmetric: Bool, bits: Int) throws {
     var generator = SeededGenerator(seed: 4)
     let weights = Tensor.normal(shape: [6, 16], using: &generator)
     for granularity in [Granularity.tensor, .channel, .group(8)] {

@@ -7,16 +7,22 @@ import Testing
 /// Range searches against brute force in double precision.
 @Suite struct RangeSearchTests {
   private func grid(_ search: any RangeSearch, _ runs: [[Float]], _ bits: Int, _ symmetric: Bool)
-    -> UniformGrid
+    -> ScaledGrid
   {
+    guard let format = try? IntegerFormat(bits: bits) else { preconditionFailure("\(bits) bits") }
+    return grid(search, runs, GridFamily(format, symmetric: symmetric))
+  }
+
+  private func grid(
+    _ search: any RangeSearch, _ runs: [[Float]], _ family: GridFamily
+  ) -> ScaledGrid {
     let copies = runs.map { run in
       let copy = UnsafeMutableBufferPointer<Float>.allocate(capacity: run.count)
       _ = copy.initialize(from: run)
       return copy
     }
     defer { copies.forEach { $0.deallocate() } }
-    return search.grid(
-      for: copies.map { UnsafeBufferPointer($0) }, bits: bits, symmetric: symmetric)
+    return search.grid(for: copies.map { UnsafeBufferPointer($0) }, in: family)
   }
 
   @Test(arguments: RangeRule.allCases) func wordsStandForSearches(_ rule: RangeRule) {
@@ -28,7 +34,7 @@ import Testing
 
   @Test(arguments: 2...8, [true, false]) func minMaxCoversAllRuns(bits: Int, symmetric: Bool) {
     let x = weights([3, 40], 1).values
-    let whole = UniformGrid(
+    let whole = ScaledGrid(
       covering: x.min() ?? 0, x.max() ?? 0, bits: bits, symmetric: symmetric)
     #expect(grid(MinMaxRange(), [x], bits, symmetric) == whole)
     let runs = [Array(x[..<7]), Array(x[7..<90]), [], Array(x[90...])]
@@ -42,11 +48,11 @@ import Testing
       let chosen = grid(MinMSERange(), [x], bits, symmetric)
       let candidates = stride(from: 100, through: 1, by: -1).map { i in
         let fraction = Float(i) / 100
-        return UniformGrid(
+        return ScaledGrid(
           covering: (x.min() ?? 0) * fraction, (x.max() ?? 0) * fraction, bits: bits,
           symmetric: symmetric)
       }
-      func error(_ grid: UniformGrid) -> Double {
+      func error(_ grid: ScaledGrid) -> Double {
         x.reduce(0) { $0 + pow(abs(Double($1) - roundTrip($1, grid)), Double(Float(2.4))) }
       }
       let least = candidates.map(error).min() ?? 0
@@ -55,12 +61,31 @@ import Testing
     }
   }
 
+  @Test(arguments: ["fp4", "e3m0", "e2m3", "fp8", "e5m2", "nf4"])
+  func rangesOfLevelsAreSearchedAsThoseOfIntegers(word: String) throws {
+    let format = try #require(NumberFormats.named(word))
+    let levels = try #require(format.levels)
+    let x = weights([1, 64], 3).values
+    let largest = x.map(abs).max() ?? 0
+    let whole = grid(MinMaxRange(), [x], GridFamily(format, symmetric: true))
+    #expect(whole.scale == largest / levels.high && whole.levels == levels)
+    func error(_ scale: Float) -> Double {
+      x.reduce(0) {
+        let distance = Double($1) - Double(levels.nearest(to: $1 / scale).value * scale)
+        return $0 + pow(abs(distance), Double(Float(2.4)))
+      }
+    }
+    let chosen = grid(MinMSERange(), [x], GridFamily(format, symmetric: true))
+    let least = (1...100).map { error(largest * (Float($0) / 100) / levels.high) }.min() ?? 0
+    #expect(error(chosen.scale) <= least * (1 + 1e-4))
+  }
+
   @Test func ofEqualErrorsTheLargerRangeWins() {
     // All on the grid: −8·¼...7·¼ and no smaller range holds both ends.
     let x = (-8...7).map { Float($0) * 0.25 }
-    let whole = UniformGrid(covering: -2, 1.75, bits: 4, symmetric: false)
+    let whole = ScaledGrid(covering: -2, 1.75, bits: 4, symmetric: false)
     #expect(grid(MinMSERange(), [x], 4, false) == whole)
-    #expect(grid(MinMSERange(), [[0, 0]], 4, true) == UniformGrid(scale: 1, low: -8, high: 7))
+    #expect(grid(MinMSERange(), [[0, 0]], 4, true) == ScaledGrid(scale: 1, low: -8, high: 7))
   }
 
   @Test func severalRunsAreOneSet() {
@@ -72,7 +97,7 @@ import Testing
 
   @Test(arguments: RangeRule.allCases, [true, false])
   func numbersThatAreNotFiniteLeaveNoRange(rule: RangeRule, symmetric: Bool) {
-    let none = UniformGrid(scale: 1, low: -8, high: 7)
+    let none = ScaledGrid(scale: 1, low: -8, high: 7)
     for bad in [Float.nan, .infinity, -.infinity] {
       #expect(grid(rule.search, [[1, bad, 2]], 4, symmetric) == none)
       #expect(grid(rule.search, [[1, 2], [bad]], 4, symmetric) == none)
@@ -140,7 +165,7 @@ import Testing
     #expect(try message(.group(-4), [2, 12])?.hasPrefix("groups of -4 do not divide") == true)
     #expect(
       try message(.block(rows: 2, columns: 4), [4, 8])
-        == "integer weights take no block granularity")
+        == "weights take no block granularity")
     #expect(
       try message(.block(rows: 3, columns: 4), [4, 8])
         == "blocks of 3 × 4 do not divide a [4, 8] matrix")

@@ -23,7 +23,7 @@ func codes(_ shape: [Int], _ range: ClosedRange<Int>, _ seed: UInt64) -> Tensor 
 /// (code − zero)·scale with clamped codes, by its definition.
 ///
 /// The quotient is in single precision: with min-max ranges the largest weight lies on a tie.
-func roundTrip(_ x: Float, _ grid: UniformGrid) -> Double {
+func roundTrip(_ x: Float, _ grid: ScaledGrid) -> Double {
   let (scale, zero) = (Double(grid.scale), Double(grid.zero))
   let code = Double((x / grid.scale).rounded(.toNearestOrEven)) + zero
   return (min(max(code, Double(grid.low)), Double(grid.high)) - zero) * scale

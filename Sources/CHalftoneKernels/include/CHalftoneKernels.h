@@ -13,9 +13,24 @@
 #include "HalftoneBlocks.h"
 #include "HalftoneProducts.h"
 
-// A uniform grid: value = (code - zero) * scale, code an integer in [low, high].
+// The values of a format that are not one apart, in tables that a search halves `depth` times.
+typedef struct {
+  int depth;
+  // Rising, 2^depth + 1 of them; after the last one it is repeated.
+  const float *values;
+  // bounds[i], 0 < i < 2^depth, is the least float nearer to values[i] than to values[i - 1], a tie
+  // included where it goes up; infinite after the last value.
+  const float *bounds;
+  const float *codes;    // the code of each value, 0...255
+  const float *decoded;  // the value of each of 256 codes
+  float least, most;     // beyond these a number counts as clamped: half a step outside the range
+} halftone_levels;
+
+// A grid. Uniform where levels is NULL: value = (code - zero) * scale, code an integer in [low, high].
+// Else value = level * scale, zero is 0, and low and high are the outer levels.
 typedef struct {
   float scale, zero, low, high;
+  const halftone_levels *levels;
 } halftone_grid;
 
 typedef struct {
@@ -76,8 +91,10 @@ typedef struct {
   void (*adam)(float *x, const float *g, float *m, float *v, float rate, float b1, float b2, float c1,
                float c2, float epsilon, size_t n);
 
-  // --- uniform grids; rounding is to nearest, ties to even -----------------------------------------
-  // code = clamp(round(x / scale) + zero, low, high); the grid's low >= -128 and high <= 127.
+  // --- grids; rounding is to nearest, ties to even ---------------------------------------------------
+  // Uniform ones: code = clamp(round(x / scale) + zero, low, high); low >= -128 and high <= 127. With
+  // levels, here and below, the nearest level stands for the clamped code less zero, and the reach of
+  // the levels for [low, high].
   void (*quantize)(const float *x, halftone_grid grid, int8_t *codes, size_t n);
   void (*dequantize)(const int8_t *codes, halftone_grid grid, float *out, size_t n);
   void (*round_trip)(const float *x, halftone_grid grid, float *out, size_t n);  // both of the above
@@ -106,7 +123,8 @@ typedef struct {
   // h the soft one throughout; U = 1 where floor(w/scale)+h+zero is in [low, high], H = 1 where
   // 0 < h < 1. *dl1 = sum((scale*C - U*w)*G), the slope in ln(scale) with floor straight through; C
   // and U take the hard h where asked for. With lambda = 0 the second term of dv is not computed.
-  // Returns the regulariser's sum 1 - |2h-1|^beta (0 if lambda = 0).
+  // Returns the regulariser's sum 1 - |2h-1|^beta (0 if lambda = 0). With levels, the last one <= w/scale
+  // stands for the floor and the distance to the next for its step of 1.
   float (*adaround_pullback)(const float *w, const float *v, halftone_grid grid, int hard,
                              const float *g, float lambda, float beta, float *dv, float *dl1,
                              size_t n);

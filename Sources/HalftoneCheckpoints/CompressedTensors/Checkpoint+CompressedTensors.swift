@@ -5,8 +5,9 @@ extension Checkpoint {
   public func linearWeight(_ module: String) throws -> StoredWeight {
     let stored = module + ".weight"
     let isPacked = try packedName(module) != nil
-    let isInteger = try !isPacked && contains(stored) && storedType(of: stored) == .int8
-    guard isPacked || isInteger else { return .dense(try tensor(stored)) }
+    let bytes = try !isPacked && contains(stored) ? storedType(of: stored) : nil
+    let holdsCodes = bytes == .int8 || bytes == .float8e4m3
+    guard isPacked || holdsCodes else { return .dense(try tensor(stored)) }
     guard let arguments = try quantizationConfig()?.group(of: module)?.weights else {
       throw CheckpointError(
         .malformed,
@@ -15,10 +16,13 @@ extension Checkpoint {
     let scheme = try arguments.weightScheme("\(path): \(module)")
     let (codes, layout) =
       try isPacked
-      ? packedCodes(module, bits: scheme.format.bits)
-      : (integerCodes(stored, scheme.format), .dense)
+      ? packedCodes(module, scheme.format)
+      : (byteCodes(stored, scheme.format), .dense)
     let scales = try scales(module, scheme, codes.shape)
     let zeros = try zeroPoints(module, scheme.format.bits, scales.shape, layout)
+    guard zeros == nil || scheme.integers != nil else {
+      throw CheckpointError(.malformed, "\(path): \(module) has zero points beside floats")
+    }
     try checkColumnOrder(module, scheme, columns: codes.columns)
     return .quantized(
       try QuantizedTensor(
@@ -56,7 +60,7 @@ extension Checkpoint {
     }
     guard contains(module + ".weight") else { return nil }
     let stored = try description(of: module + ".weight")
-    guard stored.type == .int8 else { return nil }
+    guard stored.type == .int8 || stored.type == .float8e4m3 else { return nil }
     guard stored.shape.count == 2, !stored.shape.contains(0) else {
       throw CheckpointError(
         .malformed, "\(path): \(module).weight \(stored.shape) is not a matrix")
@@ -84,11 +88,29 @@ extension Checkpoint {
   }
 
   private func packedCodes(
-    _ module: String, bits: Int
+    _ module: String, _ format: any NumberFormat
   ) throws -> (Tensor, PackedCodes.Layout) {
-    let (shape, layout) = try packedLayout(module, bits: bits)
+    let (shape, layout) = try packedLayout(module, bits: format.bits)
     let words = try tensor(packedName(module) ?? module + ".weight_packed")
-    return (PackedCodes.unpack(words, columns: shape[1], bits: bits, layout), layout)
+    let codes = PackedCodes.unpack(
+      words, columns: shape[1], bits: format.bits, low: PackedCodes.low(of: format), layout)
+    try checkNumbers(codes, format, in: module)
+    return (codes, layout)
+  }
+
+  /// - Throws: ``CheckpointError`` where a code stands for no finite number.
+  private func checkNumbers(
+    _ codes: Tensor, _ format: any NumberFormat, in module: String
+  ) throws(CheckpointError) {
+    guard case .table(let values) = format.values else { return }
+    var isFinite = [Bool](repeating: false, count: 256)
+    for (code, value) in values.enumerated() { isFinite[code] = value.isFinite }
+    guard !isFinite.prefix(values.count).allSatisfy({ $0 }) else { return }
+    guard codes.withBytes({ $0.allSatisfy { isFinite[Int($0)] } }) else {
+      throw CheckpointError(
+        .malformed,
+        "\(path): \(module) holds codes of \(format.name) that are NaN or infinite")
+    }
   }
 
   private func packedLayout(
@@ -130,11 +152,26 @@ extension Checkpoint {
     return shape
   }
 
-  private func integerCodes(_ name: String, _ format: IntegerFormat) throws -> Tensor {
-    let codes = try tensor(name)
-    guard codes.shape.count == 2, !codes.shape.contains(0) else {
-      throw CheckpointError(.malformed, "\(path): \(name) \(codes.shape) is not a matrix")
+  /// Codes of a byte each: integers, or 8-bit floats.
+  private func byteCodes(_ name: String, _ format: any NumberFormat) throws -> Tensor {
+    let description = try description(of: name)
+    guard description.shape.count == 2, !description.shape.contains(0) else {
+      throw CheckpointError(.malformed, "\(path): \(name) \(description.shape) is not a matrix")
     }
+    guard (description.type == .int8) == (format is IntegerFormat) else {
+      throw CheckpointError(
+        .malformed,
+        "\(path): \(name) is \(description.type.rawValue), but quantization_config says \(format.name)"
+      )
+    }
+    guard let format = format as? IntegerFormat else {
+      let codes = try withBytes(of: name) { bytes in
+        Tensor(shape: description.shape, elementType: .int8) { $0.copyMemory(from: bytes) }
+      }
+      try checkNumbers(codes, format, in: name)
+      return codes
+    }
+    let codes = try tensor(name)
     let range = Int8(format.low)...Int8(format.high)
     let fits =
       format.bits == 8
@@ -184,7 +221,8 @@ extension Checkpoint {
         words: stored.rows, columns: table[0], bits: bits, preferred: preferred)
     {
       let codes = PackedCodes.unpack(
-        PackedCodes.transposed(stored), columns: table[0], bits: bits, layout)
+        PackedCodes.transposed(stored), columns: table[0], bits: bits, low: -(1 << (bits - 1)),
+        layout)
       zeros = PackedCodes.transposed(codes).float()
     } else {
       guard stored.count == table[0] * table[1], stored.elementType != .int32 else {

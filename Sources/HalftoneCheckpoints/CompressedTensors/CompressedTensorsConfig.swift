@@ -104,7 +104,7 @@ public struct CompressedTensorsConfig: Sendable {
 /// How one kind of tensor is quantized.
 public struct QuantizationArguments: Sendable, Equatable {
   public let bits: Int
-  /// "int" or "float".
+  /// "int" or "float"; in Halftone's own format also the name of another number format.
   public let type: String
   public let symmetric: Bool
   public let strategy: String
@@ -123,7 +123,9 @@ public struct QuantizationArguments: Sendable, Equatable {
     else { throw malformed("num_bits") }
     self.bits = bits
     type = value["type"]?.string ?? "int"
-    guard type == "int" || type == "float" else { throw malformed("type") }
+    guard ["int", "float"].contains(type) || NumberFormats.named(type) != nil else {
+      throw malformed("type")
+    }
     guard let symmetric = Self.given(value["symmetric"]) == nil ? true : value["symmetric"]?.bool
     else { throw malformed("symmetric") }
     self.symmetric = symmetric
@@ -170,8 +172,14 @@ public struct QuantizationArguments: Sendable, Equatable {
       symmetric: symmetric, dynamic: isDynamic)
   }
 
-  private func format(_ place: String) throws(CheckpointError) -> IntegerFormat {
-    guard type == "int", let format = try? IntegerFormat(bits: bits) else {
+  private func format(_ place: String) throws(CheckpointError) -> any NumberFormat {
+    let format: (any NumberFormat)? =
+      switch type {
+      case "int": try? IntegerFormat(bits: bits)
+      case "float": bits == 8 ? FloatFormat.e4m3fn : nil
+      default: NumberFormats.named(type)
+      }
+    guard let format, format.bits == bits, symmetric || format is IntegerFormat else {
       throw unsupported(place)
     }
     return format
@@ -181,6 +189,6 @@ public struct QuantizationArguments: Sendable, Equatable {
     CheckpointError(
       .malformed,
       "\(place): \(bits)-bit \(type) with strategy \(strategy) is not supported; "
-        + "Halftone reads integers of 2 to 8 bits per tensor, channel or group")
+        + "Halftone reads integers of 2 to 8 bits per tensor, channel or group, and 8-bit floats")
   }
 }

@@ -10,6 +10,9 @@ public import HalftoneTensor
 public final class CompressedTensorsWriter {
   /// A linear layer and how it is quantized; `scheme.weights` is not nil.
   public struct Module: Sendable {
+    /// Whether other tools that read compressed-tensors have a place for such a layer.
+    public var isShared: Bool { ModuleLayout.isShared(weights, inputs) }
+
     public let name: String
     public let weights: WeightScheme
     public let inputs: InputScheme?
@@ -68,9 +71,16 @@ public final class CompressedTensorsWriter {
         .malformed, "\(template.path): is quantized already; begin with the original model")
     }
     let layouts = try modules.map { module in
+      guard options.method == .halftone || ModuleLayout.isShared(module.weights, module.inputs)
+      else {
+        throw SchemeError(
+          "\(module.name): compressed-tensors has no place for \(module.weights.grid) weights with "
+            + "\(module.inputs.map { "\($0)" } ?? "unquantized") inputs")
+      }
       let isPacked =
-        module.inputs == nil || options.method == .halftone
-        || options.packsWithInputs && module.weights.format.bits < 8
+        options.method == .halftone
+        || module.weights.integers != nil
+          && (module.inputs == nil || options.packsWithInputs && module.weights.format.bits < 8)
       return try ModuleLayout(
         module: module.name, weights: module.weights, inputs: module.inputs,
         shape: template.shape(of: module.name + ".weight"), isPacked: isPacked,

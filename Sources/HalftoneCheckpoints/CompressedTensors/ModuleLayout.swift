@@ -37,13 +37,31 @@ struct ModuleLayout {
     self.codesName = codesName
   }
 
-  var format: String { isPacked ? "pack-quantized" : "int-quantized" }
+  /// As the library names it; it infers floats of weights alone to be "naive-quantized".
+  var format: String {
+    if isPacked { return "pack-quantized" }
+    if weights.integers != nil { return "int-quantized" }
+    return inputs == nil ? "naive-quantized" : "float-quantized"
+  }
 
   private var bits: Int { weights.format.bits }
+  private var low: Int { PackedCodes.low(of: weights.format) }
   private var isPerTensor: Bool { weights.granularity == .tensor }
   /// Zero points are packed down the columns; the one of a tensor is stored as it is.
   private var packsZeros: Bool { isPacked && !isPerTensor }
   private var isFixed: Bool { inputs.map { !$0.dynamic } ?? false }
+
+  /// Whether compressed-tensors has a place for weights and inputs of these schemes.
+  static func isShared(_ weights: WeightScheme, _ inputs: InputScheme?) -> Bool {
+    func isShared(_ format: any NumberFormat) -> Bool {
+      format is IntegerFormat || format.name == FloatFormat.e4m3fn.name
+    }
+    guard isShared(weights.format), inputs.map({ isShared($0.format) }) ?? true else {
+      return false
+    }
+    if case .group = weights.granularity { return weights.integers != nil }
+    return true
+  }
 
   /// What the checkpoint will hold, known before the layer is quantized.
   var tensors: [TensorDescription] {
@@ -55,7 +73,7 @@ struct ModuleLayout {
       add(codesName, .int32, [shape[0], PackedCodes.denseWords(shape[1], bits: bits)])
       add("weight_shape", .int64, [2])
     } else {
-      add("weight", .int8, shape)
+      add("weight", weights.integers == nil ? .float8e4m3 : .int8, shape)
     }
     add("weight_scale", StoredType(scaleType), isPerTensor ? [1] : table)
     if !weights.symmetric {
@@ -83,7 +101,7 @@ struct ModuleLayout {
       try tensor.withBytes { try write("\(module).\(suffix)", $0) }
     }
     if isPacked {
-      try put(codesName, PackedCodes.pack(weight.codes, bits: bits))
+      try put(codesName, PackedCodes.pack(weight.codes, bits: bits, low: low))
       try shape.map { Int64($0) }.withUnsafeBytes { try write("\(module).weight_shape", $0) }
     } else {
       try put("weight", weight.codes)
@@ -94,7 +112,8 @@ struct ModuleLayout {
       try put(
         "weight_zero_point",
         packsZeros
-          ? PackedCodes.transposed(PackedCodes.pack(PackedCodes.transposed(zeros), bits: bits))
+          ? PackedCodes.transposed(
+            PackedCodes.pack(PackedCodes.transposed(zeros), bits: bits, low: low))
           : zeros)
     }
     guard isFixed else { return }
@@ -114,7 +133,7 @@ struct ModuleLayout {
   private func check(_ weight: QuantizedTensor) throws(CheckpointError) {
     guard weight.levels.count == 1 else { throw mismatch("the format has one level of scales") }
     guard weight.shape == shape, weight.levels[0].shape == table,
-      weight.format.values == weights.format.values
+      weight.format.name == weights.format.name
     else {
       throw mismatch(
         "\(weight.format.name) \(weight.shape) with scales \(weight.levels[0].shape) is not "
@@ -123,7 +142,7 @@ struct ModuleLayout {
     if weights.symmetric, weight.zeroPoints?.values.contains(where: { $0 != 0 }) == true {
       throw mismatch("a symmetric scheme has no zero points")
     }
-    let (low, high) = (Float(weights.format.low), Float(weights.format.high))
+    let (low, high) = weights.format.extent
     let zerosFit = weight.zeroPoints?.values.allSatisfy {
       $0 >= low && $0 <= high && $0 == $0.rounded()
     }

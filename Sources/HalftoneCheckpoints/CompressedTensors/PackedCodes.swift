@@ -1,3 +1,4 @@
+import HalftoneSchemes
 import HalftoneTensor
 
 /// The words of a row of codes in compressed-tensors' packed weights.
@@ -10,8 +11,13 @@ enum PackedCodes {
     (count + 32 / bits - 1) / (32 / bits)
   }
 
+  /// The code that a field of zeros stands for: the lowest integer, or the first of a table.
+  static func low(of format: any NumberFormat) -> Int {
+    if case .uniform(let low, _) = format.values { low } else { 0 }
+  }
+
   /// `codes` [rows, columns] I8 as words [rows, ⌈columns·bits/32⌉] I32, code − low in each field.
-  static func pack(_ codes: Tensor, bits: Int) -> Tensor {
+  static func pack(_ codes: Tensor, bits: Int, low: Int) -> Tensor {
     let (rows, columns) = (codes.rows, codes.columns)
     let words = denseWords(columns, bits: bits)
     let used = (columns * bits + 7) / 8
@@ -25,7 +31,7 @@ enum PackedCodes {
             for i in used..<words * 4 { line[i] = 0 }
             Kernels.pack(
               UnsafeBufferPointer(rebasing: source[row * columns..<(row + 1) * columns]),
-              low: -(1 << (bits - 1)), bits: bits,
+              low: low, bits: bits,
               UnsafeMutableRawBufferPointer(rebasing: line[..<used]))
           }
         }
@@ -49,8 +55,10 @@ enum PackedCodes {
     return isDense ? .dense : isSeparate ? .separate : nil
   }
 
-  /// The inverse of ``pack(_:bits:)`` for `words` [rows, n], n as `layout` has it.
-  static func unpack(_ words: Tensor, columns: Int, bits: Int, _ layout: Layout) -> Tensor {
+  /// The inverse of ``pack(_:bits:low:)`` for `words` [rows, n], n as `layout` has it.
+  static func unpack(
+    _ words: Tensor, columns: Int, bits: Int, low: Int, _ layout: Layout
+  ) -> Tensor {
     let (rows, count) = (words.rows, words.columns)
     let perWord = layout == .dense ? columns : 32 / bits
     return words.withBytes { bytes in
@@ -63,7 +71,7 @@ enum PackedCodes {
               let start = (row * count + first / perWord) * 4
               Kernels.unpack(
                 UnsafeRawBufferPointer(rebasing: bytes[start..<start + (run * bits + 7) / 8]),
-                low: -(1 << (bits - 1)), bits: bits,
+                low: low, bits: bits,
                 UnsafeMutableBufferPointer(
                   rebasing: codes[row * columns + first..<row * columns + first + run]))
             }

@@ -37,7 +37,7 @@ private func groups(_ layouts: [ModuleLayout]) -> [[ModuleLayout]] {
   var groups: [[ModuleLayout]] = []
   for layout in layouts {
     let index = groups.firstIndex {
-      $0[0].weights.format == layout.weights.format
+      $0[0].weights.format.name == layout.weights.format.name
         && $0[0].weights.granularity == layout.weights.granularity
         && $0[0].weights.symmetric == layout.weights.symmetric
         && $0[0].inputs == layout.inputs && $0[0].isPacked == layout.isPacked
@@ -86,7 +86,7 @@ private func description(of layout: ModuleLayout, targets: [String]) -> JSONValu
 }
 
 private func arguments(
-  _ format: IntegerFormat, _ granularity: Granularity, symmetric: Bool, dynamic: Bool
+  _ format: any NumberFormat, _ granularity: Granularity, symmetric: Bool, dynamic: Bool
 ) -> JSONValue {
   var strategy = "tensor"
   var size = JSONValue.null
@@ -99,12 +99,18 @@ private func arguments(
     size = .number(JSONNumber(count))
   case .block: strategy = "block"
   }
+  let type =
+    switch format {
+    case is IntegerFormat: "int"
+    case let float as FloatFormat where float == .e4m3fn: "float"
+    default: format.name
+    }
   return [
     "dynamic": .bool(dynamic),
     "group_size": size,
     "num_bits": .number(JSONNumber(format.bits)),
     "strategy": .string(strategy),
     "symmetric": .bool(symmetric),
-    "type": "int",
+    "type": .string(type),
   ]
 }

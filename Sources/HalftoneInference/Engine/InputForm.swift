@@ -1,5 +1,6 @@
 import CHalftoneKernels
 import HalftoneLayers
+import HalftoneSchemes
 import HalftoneTensor
 
 /// The grid on which a layer's inputs are rounded to integers.
@@ -7,15 +8,19 @@ enum InputGrid: Hashable, Sendable {
   /// A symmetric grid of eight bits for each run of so many columns of a row.
   case groups(Int)
   /// A grid for each row.
-  case token(bits: Int, symmetric: Bool)
+  case token(bits: Int, symmetric: Bool, levels: LevelTable?)
   /// One grid for all rows.
-  case fixed(scale: Float, zero: Float, low: Float, high: Float)
+  case fixed(ScaledGrid)
 
   init(_ quantizer: InputQuantizer) {
     switch quantizer {
-    case .perToken(let bits, let symmetric): self = .token(bits: bits, symmetric: symmetric)
-    case .fixed(let step, let zero, let low, let high, _):
-      self = .fixed(scale: step.scalar, zero: zero, low: low, high: high)
+    case .perToken(let format, let symmetric):
+      self = .token(bits: format.bits, symmetric: symmetric, levels: format.levels)
+    case .fixed(let step, let zero, let format, _):
+      self = .fixed(
+        ScaledGrid(
+          scale: step.scalar, zero: zero, low: format.extent.low, high: format.extent.high,
+          levels: format.levels))
     }
   }
 
@@ -23,21 +28,29 @@ enum InputGrid: Hashable, Sendable {
   var hasZeros: Bool {
     switch self {
     case .groups: false
-    case .token(_, let symmetric): !symmetric
-    case .fixed(_, let zero, _, _): zero != 0
+    case .token(_, let symmetric, let levels): !symmetric && levels == nil
+    case .fixed(let grid): grid.zero != 0
+    }
+  }
+
+  /// Whether codes are whole numbers, which integer products need.
+  var isUniform: Bool {
+    switch self {
+    case .groups: true
+    case .token(_, _, let levels): levels == nil
+    case .fixed(let grid): grid.levels == nil
     }
   }
 
   /// The grid of one row; not for groups, which have several.
-  func grid(_ row: UnsafeBufferPointer<Float>) -> UniformGrid {
+  func grid(_ row: UnsafeBufferPointer<Float>) -> ScaledGrid {
     switch self {
     case .groups: preconditionFailure("groups have a grid each")
-    case .token(let bits, let symmetric):
+    case .token(let bits, let symmetric, let levels):
       let range = Kernels.extrema(row)
-      return UniformGrid(
-        covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric)
-    case .fixed(let scale, let zero, let low, let high):
-      return UniformGrid(scale: scale, zero: zero, low: low, high: high)
+      return ScaledGrid(
+        covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric, levels: levels)
+    case .fixed(let grid): return grid
     }
   }
 }

@@ -40,22 +40,22 @@ package final class PackedLinear: Sendable {
       form = .bfloat16
       return
     case .quantized(let tensor):
-      if let packed = tensor.packed(withRowSums: quantizer?.hasZeros ?? false) {
+      if quantizer?.isUniform ?? true,
+        let packed = tensor.packed(withRowSums: quantizer?.hasZeros ?? false)
+      {
         self.weight = .codes(packed)
         form = quantizer.map { .codes($0) } ?? fast
         return
       }
-      let dense = DenseMatrix(tensor.dequantized())
-      self.weight = .dense(dense)
-    case .blocks(let blocks):
+      self.weight = .dense(DenseMatrix(tensor.dequantized()))
+    case .blocks(let blocks) where quantizer?.isUniform ?? true:
       let packed = blocks.packed()
       blocks.bytes.evict()
       self.weight = .codes(packed)
       form = quantizer.map { .codes($0) } ?? fast
       return
-    case .dense(let tensor):
-      let dense = DenseMatrix(tensor)
-      self.weight = .dense(dense)
+    case .blocks(let blocks): self.weight = .dense(DenseMatrix(blocks.dequantized()))
+    case .dense(let tensor): self.weight = .dense(DenseMatrix(tensor))
     }
     form = quantizer.map { .rounded($0) } ?? .floats
   }

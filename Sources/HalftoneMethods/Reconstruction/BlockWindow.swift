@@ -1,4 +1,5 @@
 import HalftoneLayers
+import HalftoneSchemes
 import HalftoneTensor
 
 /// Which blocks are trained together: windows of `size` blocks, each sharing `overlap` with the one
@@ -69,17 +70,18 @@ struct CarriedLayers {
     return leaves.isEmpty ? nil : leaves
   }
 
-  /// The fixed input quantizer of `layer`; nil for one found as it runs.
-  func inputs(of layer: String) -> InputQuantizer? {
-    guard let values = tensors["\(layer)/inputs"]?.values, values.count == 5 else { return nil }
+  /// The fixed input quantizer of `layer`, whose inputs have this scheme; nil for one found as it runs.
+  func inputs(of layer: String, _ scheme: InputScheme?) -> InputQuantizer? {
+    guard let scheme, let values = tensors["\(layer)/inputs"]?.values, values.count == 3 else {
+      return nil
+    }
     return .fixed(
-      step: Tensor([values[0]]), zero: values[1], low: values[2], high: values[3],
-      gradientScale: values[4])
+      step: Tensor([values[0]]), zero: values[1], format: scheme.format, gradientScale: values[2])
   }
 
   mutating func keep(_ leaves: [Tensor], _ inputs: InputQuantizer?, of layer: String) {
     for (i, leaf) in leaves.enumerated() { tensors["\(layer)/leaf/\(i)"] = leaf }
-    guard case .fixed(let step, let zero, let low, let high, let scale) = inputs else { return }
-    tensors["\(layer)/inputs"] = Tensor([step.scalar, zero, low, high, scale])
+    guard case .fixed(let step, let zero, _, let scale) = inputs else { return }
+    tensors["\(layer)/inputs"] = Tensor([step.scalar, zero, scale])
   }
 }

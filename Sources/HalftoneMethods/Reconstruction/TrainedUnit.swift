@@ -18,7 +18,7 @@ struct TrainedUnit {
     block = problem.block
     let inputs = try InputCalibration.quantizers(for: problem).merging(carried) { $1 }
     for linear in problem.block.linears {
-      if case .fixed(let step, _, _, _, _) = inputs[linear.name] {
+      if case .fixed(let step, _, _, _) = inputs[linear.name] {
         steps.append((linear.name, step.tracked()))
       }
       guard let scheme = problem.schemes[linear.name]?.weights else { continue }
@@ -139,16 +139,16 @@ struct TrainedUnit {
 
 extension InputQuantizer {
   fileprivate func withStep(_ step: Tensor) -> InputQuantizer {
-    guard case .fixed(_, let zero, let low, let high, let gradientScale) = self else { return self }
-    return .fixed(step: step, zero: zero, low: low, high: high, gradientScale: gradientScale)
+    guard case .fixed(_, let zero, let format, let gradientScale) = self else { return self }
+    return .fixed(step: step, zero: zero, format: format, gradientScale: gradientScale)
   }
 
   /// With LSQ's 1/√(elements · largest code), `elements` counted for one sample.
   fileprivate func withGradientScale(elements: Float) -> InputQuantizer {
-    guard case .fixed(let step, let zero, let low, let high, _) = self else { return self }
+    guard case .fixed(let step, let zero, let format, _) = self else { return self }
     return .fixed(
-      step: step, zero: zero, low: low, high: high,
-      gradientScale: 1 / (elements * high).squareRoot())
+      step: step, zero: zero, format: format,
+      gradientScale: 1 / (elements * format.extent.high).squareRoot())
   }
 }
 

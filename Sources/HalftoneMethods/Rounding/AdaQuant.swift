@@ -59,14 +59,14 @@ public struct AdaQuant: ReconstructionMethod, Equatable {
 public struct AdaQuantVariables: RoundingVariables {
   public let original: Tensor
   public let grid: GridTable
-  public let format: IntegerFormat
+  public let format: any NumberFormat
   /// ln(s / s₀), shaped as the grid's scales.
   public private(set) var logStep: Tensor
   /// V / s₀: [out, in].
   public private(set) var v: Tensor
   private let stepRate: Float
 
-  init(_ weights: Tensor, _ grid: GridTable, _ format: IntegerFormat, stepRate: Float) {
+  init(_ weights: Tensor, _ grid: GridTable, _ format: any NumberFormat, stepRate: Float) {
     original = weights
     self.grid = grid
     self.format = format

@@ -109,13 +109,13 @@ package struct AdaRoundSchedule: Sendable {
 public struct AdaRoundVariables: RoundingVariables {
   public let original: Tensor
   public let grid: GridTable
-  public let format: IntegerFormat
+  public let format: any NumberFormat
   /// [out, in].
   public private(set) var v: Tensor
   private let schedule: AdaRoundSchedule
 
   package init(
-    _ weights: Tensor, _ grid: GridTable, _ format: IntegerFormat,
+    _ weights: Tensor, _ grid: GridTable, _ format: any NumberFormat,
     _ schedule: AdaRoundSchedule
   ) {
     original = weights

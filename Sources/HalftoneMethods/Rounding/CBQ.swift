@@ -151,7 +151,8 @@ public struct CBQ: ReconstructionMethod, AnnealedMethod, Equatable {
     var start: [String: [Tensor]] = [:]
     var inputs: [String: InputQuantizer] = [:]
     for layer in joined.schemes.keys {
-      (start[layer], inputs[layer]) = (carried.leaves(of: layer), carried.inputs(of: layer))
+      start[layer] = carried.leaves(of: layer)
+      inputs[layer] = carried.inputs(of: layer, joined.schemes[layer]?.inputs)
     }
     let training = try reconstruction(of: joined, last: window.upperBound - 1)
     var result = try training.train(joined, with: self, from: start, inputs: inputs)
@@ -186,7 +187,7 @@ public struct CBQ: ReconstructionMethod, AnnealedMethod, Equatable {
       state.leaves = leaves.map { $0.tracked() }
       solution.layers[linear.name] = LayerSolution(
         weight: try state.quantized(),
-        inputs: carried.inputs(of: linear.name) ?? layer.inputs?.dynamicQuantizer)
+        inputs: carried.inputs(of: linear.name, layer.inputs) ?? layer.inputs?.dynamicQuantizer)
     }
     try problem.report(BlockProgress(fraction: 1))
     return solution

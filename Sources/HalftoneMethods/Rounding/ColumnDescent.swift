@@ -116,7 +116,7 @@ struct DescentTile {
   /// W·(C − Σ): what asymmetric calibration subtracts from the gradient.
   let asymmetry: [Float]?
   /// [rows, groups].
-  let grids: [UniformGrid]
+  let grids: [ScaledGrid]
   /// Whether the values are on the grids, but for those that are free.
   private var isRounded: Bool
   /// Which elements are never rounded; empty if none.
@@ -127,7 +127,7 @@ struct DescentTile {
   private(set) var proposal: [Float] = []
 
   init(
-    weights: [Float], values: [Float], asymmetry: [Float]?, grids: [UniformGrid], isRounded: Bool
+    weights: [Float], values: [Float], asymmetry: [Float]?, grids: [ScaledGrid], isRounded: Bool
   ) {
     self.weights = weights
     self.values = values
@@ -263,7 +263,7 @@ private struct BlockVisit {
   let free: ArraySlice<Bool>
 
   /// The columns of `range`, which share `grid`; returns whether any value changed.
-  func callAsFunction(_ range: Range<Int>, _ grid: UniformGrid, _ rounding: Bool) -> Bool {
+  func callAsFunction(_ range: Range<Int>, _ grid: ScaledGrid, _ rounding: Bool) -> Bool {
     var changed = false
     for j in range {
       let i = j - block.lowerBound
@@ -284,15 +284,26 @@ private struct BlockVisit {
   }
 }
 
-extension UniformGrid {
-  /// round(x/scale) within the range of codes, less the zero point; ties to even.
+extension ScaledGrid {
+  /// round(x/scale) within the range of codes, less the zero point, ties to even; or the nearest level.
   ///
   /// The bounds are whole, so that limits may come before rounding; and below 2²² adding and taking
   /// away 1.5·2²³ rounds as the processor does, in two additions.
   @inline(__always) func level(nearest x: Float) -> Float {
+    if let levels { return levels.nearest(to: x / scale).value }
     let limited = min(high - zero, max(low - zero, x / scale))  // NaN becomes the least
     let magic: Float = 12_582_912
     return limited + magic - magic
+  }
+
+  /// The same with the code as stored.
+  @inline(__always) func choice(nearest x: Float) -> (level: Float, code: Int8) {
+    guard let levels else {
+      let level = level(nearest: x)
+      return (level, Int8(level + zero))
+    }
+    let (level, code) = levels.nearest(to: x / scale)
+    return (level, Int8(truncatingIfNeeded: code))
   }
 
   /// The representable value nearest to `x`.

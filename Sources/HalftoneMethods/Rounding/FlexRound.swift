@@ -60,7 +60,7 @@ public struct FlexRound: ReconstructionMethod, Equatable {
 public struct FlexRoundVariables: RoundingVariables {
   public let original: Tensor
   public let grid: GridTable
-  public let format: IntegerFormat
+  public let format: any NumberFormat
   /// ln(s1 / its initial value), shaped as the grid's scales.
   public private(set) var logStep: Tensor
   /// ln S2: [out, in].
@@ -69,7 +69,8 @@ public struct FlexRoundVariables: RoundingVariables {
   public private(set) var v3: Tensor
 
   init(
-    _ weights: Tensor, _ grid: GridTable, _ format: IntegerFormat, learnGrid: Bool, rowScale: Bool
+    _ weights: Tensor, _ grid: GridTable, _ format: any NumberFormat, learnGrid: Bool,
+    rowScale: Bool
   ) {
     original = weights
     self.grid = grid

@@ -12,6 +12,9 @@ private struct GPTQLayout {
   /// The group of each column.
   let group: [Int]
   let upper: [Float]
+  /// The grids of a range search, and one whose scale and zero are still to be set.
+  let family: GridFamily
+  let grid: ScaledGrid
   /// Whether a group's grid is found from the updated weights when its first column is reached.
   let regroups: Bool
 
@@ -35,7 +38,8 @@ struct GPTQRun {
     layout = GPTQLayout(
       rows: rows, columns: n, groups: grids.groups, tableRows: grids.scales.shape[0],
       scheme: scheme, order: order, group: order.map { $0 / (n / grids.groups) },
-      upper: upper.elements.map(Float.init),
+      upper: upper.elements.map(Float.init), family: scheme.family,
+      grid: ScaledGrid(scale: 1, low: grids.low, high: grids.high, levels: grids.levels),
       regroups: regroups && grids.groups > 1)
     (scales, zeros) = (grids.scales.values, grids.zeros.values)
     codes = [Int8](repeating: 0, count: rows * n)
@@ -106,17 +110,17 @@ private struct GPTQRow {
 
   func solve(_ i: Int) {
     let (n, count, first) = (layout.columns, block.count, block.lowerBound)
-    let (low, high) = (Float(layout.scheme.format.low), Float(layout.scheme.format.high))
+    var grid = layout.grid
     let table = (layout.tableRows == 1 ? 0 : i) * layout.groups
     let row = UnsafeMutableBufferPointer(rebasing: w[i * n + first..<i * n + block.upperBound])
     layout.upper.withUnsafeBufferPointer { upper in
       for j in block {
         let cell = table + layout.group[j]
         if layout.regroups, j % layout.width == 0 { regroup(i, j, cell) }
-        let grid = UniformGrid(scale: scales[cell], zero: zeros[cell], low: low, high: high)
+        (grid.scale, grid.zero) = (scales[cell], zeros[cell])
         let x = row[j - first]
-        let level = grid.level(nearest: x)
-        codes[i * n + j] = Int8(level + grid.zero)
+        let (level, code) = grid.choice(nearest: x)
+        codes[i * n + j] = code
         let error = (x - level * grid.scale) / upper[j * n + j]
         errors[i * count + j - first] = error
         Kernels.axpy(
@@ -128,10 +132,9 @@ private struct GPTQRow {
 
   /// Finds the grid of the group that starts at column `j` from the weights as they are now.
   private func regroup(_ i: Int, _ j: Int, _ cell: Int) {
-    let (scheme, start) = (layout.scheme, i * layout.columns + j)
+    let start = i * layout.columns + j
     let values = UnsafeBufferPointer(rebasing: w[start..<start + layout.width])
-    let fresh = scheme.range.search.grid(
-      for: [values], bits: scheme.format.bits, symmetric: scheme.symmetric)
+    let fresh = layout.scheme.range.search.grid(for: [values], in: layout.family)
     (scales[cell], zeros[cell]) = (fresh.scale, fresh.zero)
   }
 }

@@ -80,7 +80,7 @@ public struct LRQ: ReconstructionMethod, Equatable {
 public struct LRQVariables: RoundingVariables {
   public let original: Tensor
   public let grid: GridTable
-  public let format: IntegerFormat
+  public let format: any NumberFormat
   /// ln(s1 / its initial value), shaped as the grid's scales.
   public private(set) var logStep: Tensor
   /// L2: [out, rank].
@@ -94,7 +94,7 @@ public struct LRQVariables: RoundingVariables {
   private let factorRate: Float
 
   init(
-    _ weights: Tensor, _ grid: GridTable, _ format: IntegerFormat, rank: Int, learnGrid: Bool,
+    _ weights: Tensor, _ grid: GridTable, _ format: any NumberFormat, rank: Int, learnGrid: Bool,
     factorRate: Float
   ) {
     original = weights

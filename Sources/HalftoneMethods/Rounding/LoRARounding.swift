@@ -38,7 +38,7 @@ package struct LoRARounding: LearnableRounding {
 package struct LoRARoundingVariables: RoundingVariables {
   let original: Tensor
   let grid: GridTable
-  let format: IntegerFormat
+  let format: any NumberFormat
   /// ln(s / its initial value), shaped as the grid's scales.
   private(set) var logStep: Tensor
   private(set) var a1: Tensor
@@ -46,7 +46,7 @@ package struct LoRARoundingVariables: RoundingVariables {
   private let settings: LoRARounding
 
   package init(
-    _ weights: Tensor, _ grid: GridTable, _ format: IntegerFormat, _ settings: LoRARounding
+    _ weights: Tensor, _ grid: GridTable, _ format: any NumberFormat, _ settings: LoRARounding
   ) {
     original = weights
     self.grid = grid

@@ -88,7 +88,7 @@ public struct SignRound: ReconstructionMethod, Equatable {
 public struct SignRoundVariables: RoundingVariables {
   public let original: Tensor
   public let grid: GridTable
-  public let format: IntegerFormat
+  public let format: any NumberFormat
   /// V: [out, in].
   public private(set) var v: Tensor
   /// α, shaped as the grid's scales; nil where the grid is symmetric.

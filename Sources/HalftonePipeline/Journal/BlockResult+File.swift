@@ -11,12 +11,12 @@ extension BlockResult {
   /// What a layer's tensors do not say.
   private struct Note: Codable {
     var record: LayerRecord
-    var bits: Int
+    var format: String
     var inputs: Inputs?
 
     enum Inputs: Codable {
-      case token(bits: Int, symmetric: Bool)
-      case fixed(zero: Float, low: Float, high: Float)
+      case token(format: String, symmetric: Bool)
+      case fixed(zero: Float, format: String)
     }
   }
 
@@ -32,17 +32,17 @@ extension BlockResult {
     var notes = Notes(block: record, layers: [])
     for layer in layers {
       let name = layer.record.name
-      var note = Note(record: layer.record, bits: layer.weight.format.bits)
+      var note = Note(record: layer.record, format: layer.weight.format.name)
       tensors.append((name + ".codes", layer.weight.codes))
       tensors.append((name + ".scales", layer.weight.levels[0]))
       if let zeros = layer.weight.zeroPoints { tensors.append((name + ".zeros", zeros)) }
       tensors += try layer.additions.tensors().map { (name + "." + $0.suffix, $0.tensor) }
       switch layer.inputs {
       case nil: break
-      case .perToken(let bits, let symmetric):
-        note.inputs = .token(bits: bits, symmetric: symmetric)
-      case .fixed(let step, let zero, let low, let high, _):
-        note.inputs = .fixed(zero: zero, low: low, high: high)
+      case .perToken(let format, let symmetric):
+        note.inputs = .token(format: format.name, symmetric: symmetric)
+      case .fixed(let step, let zero, let format, _):
+        note.inputs = .fixed(zero: zero, format: format.name)
         tensors.append((name + ".step", step.detached))
       }
       notes.layers.append(note)
@@ -88,18 +88,25 @@ extension BlockResult {
     func optional(_ suffix: String) throws -> Tensor? {
       file.contains(name + suffix) ? try tensor(suffix) : nil
     }
+    func format(_ word: String) throws -> any NumberFormat {
+      guard let format = NumberFormats.named(word) else {
+        throw SchemeError("\(name): there is no number format '\(word)'")
+      }
+      return format
+    }
     let shape = try file.description(of: name + ".codes").shape
     let additions = try LayerAdditions(rows: shape[0], columns: shape[1]) { try optional("." + $0) }
     let weight = try QuantizedTensor(
-      shape: shape, format: IntegerFormat(bits: note.bits), codes: tensor(".codes"),
+      shape: shape, format: try format(note.format), codes: tensor(".codes"),
       levels: [tensor(".scales")], zeroPoints: optional(".zeros"), outliers: additions.outliers)
     let inputs: InputQuantizer? =
       switch note.inputs {
       case nil: nil
-      case .token(let bits, let symmetric): .perToken(bits: bits, symmetric: symmetric)
-      case .fixed(let zero, let low, let high):
+      case .token(let word, let symmetric):
+        .perToken(format: try format(word), symmetric: symmetric)
+      case .fixed(let zero, let word):
         .fixed(
-          step: try tensor(".step"), zero: zero, low: low, high: high, gradientScale: 1)
+          step: try tensor(".step"), zero: zero, format: try format(word), gradientScale: 1)
       }
     return Layer(
       LayerSolution(

@@ -39,11 +39,10 @@ struct StoredWeights: WeightSource {
     switch try store.storedInputScheme(module) {
     case nil: return nil
     case .dynamic(let scheme):
-      return .perToken(bits: scheme.format.bits, symmetric: scheme.symmetric)
+      return .perToken(format: scheme.format, symmetric: scheme.symmetric)
     case .fixed(let scheme, let scale, let zeroPoint):
       return .fixed(
-        step: Tensor([scale]), zero: zeroPoint, low: Float(scheme.format.low),
-        high: Float(scheme.format.high), gradientScale: 1)
+        step: Tensor([scale]), zero: zeroPoint, format: scheme.format, gradientScale: 1)
     }
   }
 }

@@ -85,7 +85,8 @@ extension WeightFields {
     if case .group(let size) = granularity { group = "\(size)" }
     let word = group == nil ? granularity.map { "\($0)" } : "group"
     return [
-      ("type", "int"), ("bits", bits.map { "\($0)" }), ("granularity", word), ("group", group),
+      ("type", type ?? "int"), ("bits", bits.map { "\($0)" }), ("granularity", word),
+      ("group", group),
       ("symmetric", symmetric.map { "\($0)" }), ("range", range?.rawValue),
     ]
   }
@@ -94,7 +95,7 @@ extension WeightFields {
 extension InputFields {
   fileprivate var canonicalFields: [(String, String?)] {
     [
-      ("type", "int"), ("bits", bits.map { "\($0)" }),
+      ("type", type ?? "int"), ("bits", bits.map { "\($0)" }),
       ("granularity", granularity.map { "\($0)" }), ("dynamic", dynamic.map { "\($0)" }),
       ("symmetric", symmetric.map { "\($0)" }),
     ]

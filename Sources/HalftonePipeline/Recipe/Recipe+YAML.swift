@@ -51,7 +51,7 @@ extension Recipe {
   /// A scheme that quantizes nothing is a mistake, unless overrides do.
   private func requireBits(at line: Int) throws(RecipeError) {
     for fields in [scheme] + overrides.map({ scheme.overlaid(with: $0.fields) }) {
-      if case .fields(let weights) = fields.weights, weights.bits != nil { return }
+      if case .fields(let weights) = fields.weights, weights.statesFormat { return }
     }
     throw RecipeError(file: source, line: line, "'weights.bits' is missing: nothing to quantize")
   }
@@ -88,10 +88,18 @@ extension SchemeFields {
   }
 }
 
+extension RecipeNode {
+  /// "int" or a word that ``NumberFormats`` knows.
+  fileprivate func numberFormat() throws(RecipeError) -> String {
+    let word = try string()
+    return try NumberFormats.named(word) == nil ? self.word(of: NumberFormats.words) : word
+  }
+}
+
 extension WeightFields {
   fileprivate init(_ node: RecipeNode) throws(RecipeError) {
     let fields = try node.fields(["type", "bits", "granularity", "group", "symmetric", "range"])
-    _ = try fields["type"]?.word(of: ["int"])
+    type = try fields["type"]?.numberFormat()
     if let node = fields["bits"] { (bits, bitsLine) = (try node.int(in: 2...8), node.line) }
     symmetric = try fields["symmetric"]?.bool()
     if let word = try fields["range"]?.word(of: RangeRule.allCases.map(\.rawValue)) {
@@ -119,7 +127,7 @@ extension WeightFields {
 extension InputFields {
   fileprivate init(_ node: RecipeNode) throws(RecipeError) {
     let fields = try node.fields(["type", "bits", "granularity", "dynamic", "symmetric"])
-    _ = try fields["type"]?.word(of: ["int"])
+    type = try fields["type"]?.numberFormat()
     bits = try fields["bits"]?.int(in: 2...8)
     symmetric = try fields["symmetric"]?.bool()
     dynamic = try fields["dynamic"]?.bool()

@@ -38,6 +38,8 @@ extension SchemeFields.Part {
 
 /// What a recipe states about weights.
 public struct WeightFields: Sendable, Equatable {
+  /// "int", or a word of ``NumberFormats``.
+  public var type: String?
   public var bits: Int?
   public var granularity: Granularity?
   public var symmetric: Bool?
@@ -46,8 +48,12 @@ public struct WeightFields: Sendable, Equatable {
   public var bitsLine = 0
   public var granularityLine = 0
 
+  var statesFormat: Bool { bits != nil || type.map { $0 != "int" } ?? false }
+
   func overlaid(with other: WeightFields) -> WeightFields {
     var result = self
+    // A type settles the bits.
+    if let type = other.type { (result.type, result.bits) = (type, nil) }
     if let bits = other.bits { (result.bits, result.bitsLine) = (bits, other.bitsLine) }
     if let granularity = other.granularity {
       (result.granularity, result.granularityLine) = (granularity, other.granularityLine)
@@ -57,17 +63,40 @@ public struct WeightFields: Sendable, Equatable {
     return result
   }
 
-  /// The scheme, symmetric min-MSE per channel where nothing else is said; nil without bits.
+  /// The scheme, symmetric min-MSE per channel where nothing else is said; nil without a format.
   func scheme() throws(SchemeError) -> WeightScheme? {
-    guard let bits else { return nil }
+    guard let format = try numberFormat(type, bits: bits, symmetric) else { return nil }
     return WeightScheme(
-      format: try IntegerFormat(bits: bits), granularity: granularity ?? .channel,
-      symmetric: symmetric ?? true, range: range ?? .minMSE)
+      format: format, granularity: granularity ?? .channel, symmetric: symmetric ?? true,
+      range: range ?? .minMSE)
   }
+}
+
+/// The format that a recipe states; nil for integers without bits.
+private func numberFormat(
+  _ type: String?, bits: Int?, _ symmetric: Bool?
+) throws(SchemeError) -> (any NumberFormat)? {
+  guard let type, type != "int" else {
+    guard let bits else { return nil }
+    return try IntegerFormat(bits: bits)
+  }
+  guard let format = NumberFormats.named(type) else {
+    throw SchemeError("there is no number format '\(type)'")
+  }
+  guard bits == nil || bits == format.bits else {
+    throw SchemeError(
+      "type: \(type) has \(format.bits) bits, not \(bits ?? 0); leave bits out, or say type: int")
+  }
+  guard symmetric != false else {
+    throw SchemeError("type: \(type) has no zero points; leave symmetric out")
+  }
+  return format
 }
 
 /// What a recipe states about the inputs of layers.
 public struct InputFields: Sendable, Equatable {
+  /// "int", or a word of ``NumberFormats``.
+  public var type: String?
   public var bits: Int?
   public var granularity: Granularity?
   public var symmetric: Bool?
@@ -76,7 +105,8 @@ public struct InputFields: Sendable, Equatable {
 
   func overlaid(with other: InputFields) -> InputFields {
     var result = self
-    result.bits = other.bits ?? bits
+    if let type = other.type { (result.type, result.bits) = (type, nil) }
+    result.bits = other.bits ?? result.bits
     result.granularity = other.granularity ?? granularity
     result.symmetric = other.symmetric ?? symmetric
     // A granularity alone settles whether the range is dynamic, see `scheme()`.
@@ -85,12 +115,12 @@ public struct InputFields: Sendable, Equatable {
     return result
   }
 
-  /// The scheme, symmetric and dynamic per token where nothing else is said; nil without bits.
+  /// The scheme, symmetric and dynamic per token where nothing else is said; nil without a format.
   func scheme() throws(SchemeError) -> InputScheme? {
-    guard let bits else { return nil }
+    guard let format = try numberFormat(type, bits: bits, symmetric) else { return nil }
     let granularity = granularity ?? (dynamic == false ? .tensor : .token)
     return InputScheme(
-      format: try IntegerFormat(bits: bits), granularity: granularity,
+      format: format, granularity: granularity,
       symmetric: symmetric ?? true, dynamic: dynamic ?? (granularity == .token))
   }
 }

@@ -3,6 +3,7 @@ import HalftoneCheckpoints
 import HalftoneLayers
 import HalftoneModels
 import HalftoneReport
+import HalftoneSchemes
 import HalftoneTensor
 
 /// What a run's checkpoint holds besides the tensors of compressed-tensors, known before it is
@@ -35,6 +36,15 @@ struct OutputAdditions {
         }
       }
     }
+    let modules = work.plan.layers.compactMap { layer in
+      layer.scheme.flatMap { scheme in
+        scheme.weights.map {
+          CompressedTensorsWriter.Module(
+            name: layer.module.name, weights: $0, inputs: scheme.inputs)
+        }
+      }
+    }
+    if !modules.allSatisfy(\.isShared) { method = .halftone }
     if !biased.isEmpty { try announce(biased, work.opened.store, &byName) }
     descriptions = byName.values.sorted { $0.name < $1.name }
   }

@@ -91,7 +91,7 @@ struct OutputWriter {
   }
 
   private static func fixedRange(_ inputs: InputQuantizer?) -> (scale: Float, zeroPoint: Float)? {
-    guard case .fixed(let step, let zero, _, _, _) = inputs else { return nil }
+    guard case .fixed(let step, let zero, _, _) = inputs else { return nil }
     return (step.scalar, zero)
   }
 
@@ -144,10 +144,10 @@ struct OutputWriter {
   private static func same(_ a: InputQuantizer?, _ b: InputQuantizer?) -> Bool {
     switch (a, b) {
     case (nil, nil): true
-    case (.perToken(let bits, let symmetric), .perToken(let otherBits, let otherSymmetric)):
-      bits == otherBits && symmetric == otherSymmetric
-    case (.fixed(let step, let zero, let low, let high, _), .fixed(let s, let z, let l, let h, _)):
-      step.scalar == s.scalar && zero == z && low == l && high == h
+    case (.perToken(let format, let symmetric), .perToken(let other, let otherSymmetric)):
+      format.name == other.name && symmetric == otherSymmetric
+    case (.fixed(let step, let zero, let format, _), .fixed(let s, let z, let other, _)):
+      step.scalar == s.scalar && zero == z && format.name == other.name
     default: false
     }
   }

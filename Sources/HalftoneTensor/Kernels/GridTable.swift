@@ -1,4 +1,4 @@
-/// The uniform grids of a weight matrix: one for each row and each group of neighbouring columns.
+/// The grids of a weight matrix: one for each row and each group of neighbouring columns.
 public struct GridTable: Sendable {
   /// [rows, groups]; [1, groups] where all rows share their grids.
   public var scales: Tensor
@@ -6,13 +6,18 @@ public struct GridTable: Sendable {
   public var zeros: Tensor
   public var low: Float
   public var high: Float
+  /// Those of a format whose values are not one apart.
+  public var levels: LevelTable?
 
-  public init(scales: Tensor, zeros: Tensor, low: Float, high: Float) {
+  public init(
+    scales: Tensor, zeros: Tensor, low: Float, high: Float, levels: LevelTable? = nil
+  ) {
     precondition(scales.shape.count == 2 && zeros.shape == scales.shape)
     self.scales = scales
     self.zeros = zeros
     self.low = low
     self.high = high
+    self.levels = levels
   }
 
   public var groups: Int { scales.shape[1] }
@@ -20,15 +25,16 @@ public struct GridTable: Sendable {
   /// The row of the table that row `row` of the weights uses.
   func tableRow(_ row: Int) -> Int { scales.shape[0] == 1 ? 0 : row }
 
-  public func grid(row: Int, group: Int) -> UniformGrid {
+  public func grid(row: Int, group: Int) -> ScaledGrid {
     let at = tableRow(row) * groups + group
-    return UniformGrid(scale: scales.floats[at], zero: zeros.floats[at], low: low, high: high)
+    return ScaledGrid(
+      scale: scales.floats[at], zero: zeros.floats[at], low: low, high: high, levels: levels)
   }
 
   /// The grid of every element of `weights` [rows, columns] applied, run by run of one grid.
   public func forEachRun(
     rows: Range<Int>, columns: Int,
-    _ body: (_ grid: UniformGrid, _ row: Int, _ elements: Range<Int>) -> Void
+    _ body: (_ grid: ScaledGrid, _ row: Int, _ elements: Range<Int>) -> Void
   ) {
     precondition(columns % groups == 0, "\(columns) columns in \(groups) groups")
     precondition(

@@ -118,7 +118,7 @@ public enum Kernels {
   // MARK: - Uniform grids
 
   public static func quantize(
-    _ x: UnsafeBufferPointer<Float>, _ grid: UniformGrid, _ codes: UnsafeMutableBufferPointer<Int8>
+    _ x: UnsafeBufferPointer<Float>, _ grid: ScaledGrid, _ codes: UnsafeMutableBufferPointer<Int8>
   ) {
     precondition(x.count == codes.count)
     guard let from = x.baseAddress, let to = codes.baseAddress else { return }
@@ -126,7 +126,7 @@ public enum Kernels {
   }
 
   public static func dequantize(
-    _ codes: UnsafeBufferPointer<Int8>, _ grid: UniformGrid,
+    _ codes: UnsafeBufferPointer<Int8>, _ grid: ScaledGrid,
     _ out: UnsafeMutableBufferPointer<Float>
   ) {
     precondition(out.count == codes.count)
@@ -136,7 +136,7 @@ public enum Kernels {
 
   /// Each element replaced by the nearest point of the grid.
   public static func roundTrip(
-    _ x: UnsafeBufferPointer<Float>, _ grid: UniformGrid, _ out: UnsafeMutableBufferPointer<Float>
+    _ x: UnsafeBufferPointer<Float>, _ grid: ScaledGrid, _ out: UnsafeMutableBufferPointer<Float>
   ) {
     precondition(x.count == out.count)
     guard let from = x.baseAddress, let to = out.baseAddress else { return }
@@ -145,7 +145,7 @@ public enum Kernels {
 
   /// Σ |x − nearest point of the grid|^power.
   public static func roundTripError(
-    _ x: UnsafeBufferPointer<Float>, _ grid: UniformGrid, power: Float
+    _ x: UnsafeBufferPointer<Float>, _ grid: ScaledGrid, power: Float
   ) -> Float {
     guard let from = x.baseAddress else { return 0 }
     return set.round_trip_error(from, grid.parameters, power, x.count)

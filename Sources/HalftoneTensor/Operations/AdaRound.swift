@@ -40,7 +40,7 @@ extension Tensor {
   /// The regulariser λ·Σ (1 − |2h(V) − 1|^β) that drives h to 0 or 1; self is V.
   public func adaRoundPenalty(weight: Float, exponent: Float) -> Tensor {
     let (v, zeros) = (floats, Tensor(repeating: 0, shape: [elementGrain]))
-    let grid = UniformGrid(scale: 1, low: -1, high: 1).parameters
+    let grid = ScaledGrid(scale: 1, low: -1, high: 1).parameters
     var total: Float = 0
     // W = 0 and G = 0 leave the regulariser's part of the kernel.
     let derivative = Tensor(shape: shape) { out in
@@ -59,7 +59,7 @@ extension Tensor {
   /// A tensor of this shape filled run by run of one grid, on several threads.
   func runs(
     of table: GridTable,
-    _ body: (UniformGrid, _ start: Int, _ count: Int, UnsafeMutablePointer<Float>) -> Void
+    _ body: (ScaledGrid, _ start: Int, _ count: Int, UnsafeMutablePointer<Float>) -> Void
   ) -> Tensor {
     Tensor(shape: shape) { out in
       guard let out = out.baseAddress else { return }
@@ -74,7 +74,7 @@ extension Tensor {
   /// The same with a number from each run, summed over what shares a grid: shaped as `table.scales`.
   func runsAndSums(
     of table: GridTable,
-    _ body: (UniformGrid, _ start: Int, _ count: Int, UnsafeMutablePointer<Float>) -> Float
+    _ body: (ScaledGrid, _ start: Int, _ count: Int, UnsafeMutablePointer<Float>) -> Float
   ) -> (Tensor, Tensor) {
     var sums = [Float](repeating: 0, count: rows * table.groups)
     let result = sums.withUnsafeMutableBufferPointer { sums in

@@ -5,13 +5,17 @@ import CHalftoneKernels
 extension Tensor {
   /// One grid for all elements, whose step is learned (LSQ, Esser and others 2020).
   ///
-  /// y = (clamp(round(x/s) + z, low, high) − z)·s for the step s, a tensor of one element.
+  /// y = (clamp(round(x/s) + z, low, high) − z)·s for the step s, a tensor of one element; with `levels`
+  /// the nearest of them, times s.
   /// dx = dy inside the range, else 0; ds = gradientScale · Σ dy·(inside ? round(x/s) − x/s :
   /// clamped code − z).
   public func fakeQuantized(
-    step: Tensor, zero: Float, low: Float, high: Float, gradientScale: Float = 1
+    step: Tensor, zero: Float, low: Float, high: Float, levels: LevelTable? = nil,
+    gradientScale: Float = 1
   ) -> Tensor {
-    let grid = UniformGrid(scale: step.scalar, zero: zero, low: low, high: high).parameters
+    let grid = ScaledGrid(
+      scale: step.scalar, zero: zero, low: low, high: high, levels: levels
+    ).parameters
     let x = floats
     return mapped { Kernels.set.round_trip(x + $1, grid, $0, $2) }
       .recorded(.fakeQuantize, [self, step]) { dy in
@@ -29,27 +33,23 @@ extension Tensor {
   ///
   /// dx = dy everywhere, for the grid covers its row: a largest element that rounds half a step beyond the
   /// last code lies at the range's end, not outside it. The grid takes no gradient.
-  public func fakeQuantizedTokens(bits: Int, symmetric: Bool) -> Tensor {
+  public func fakeQuantizedTokens(
+    bits: Int, symmetric: Bool, levels: LevelTable? = nil
+  ) -> Tensor {
     let (x, width) = (floats, columns)
     return Tensor(shape: shape) { out in
       guard let y = out.baseAddress else { return }
       parallelRanges(rows, grain: max(1, elementGrain / width)) { range in
         for i in range {
           let row = x + i * width
-          let grid = UniformGrid.covering(row, width, bits: bits, symmetric: symmetric)
+          let range = Kernels.extrema(UnsafeBufferPointer(start: row, count: width))
+          let grid = ScaledGrid(
+            covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric,
+            levels: levels)
           Kernels.set.round_trip(row, grid.parameters, y + i * width, width)
         }
       }
     }
     .recorded(.fakeQuantizeTokens, [self]) { dy in [dy] }
-  }
-}
-
-extension UniformGrid {
-  fileprivate static func covering(
-    _ row: UnsafePointer<Float>, _ width: Int, bits: Int, symmetric: Bool
-  ) -> UniformGrid {
-    let range = Kernels.extrema(UnsafeBufferPointer(start: row, count: width))
-    return UniformGrid(covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric)
   }
 }

@@ -4,7 +4,7 @@ import HalftoneTestSupport
 import Testing
 
 /// Uniform grids in the convention of compressed-tensors, and tables of them.
-@Suite struct UniformGridTests {
+@Suite struct ScaledGridTests {
   private struct Golden: Decodable {
     let bits: Int
     let symmetric: Bool
@@ -22,7 +22,7 @@ import Testing
     let cases = try JSONDecoder().decode([Golden].self, from: data)
     #expect(cases.count == 70)
     for golden in cases {
-      let grid = UniformGrid(
+      let grid = ScaledGrid(
         covering: golden.minimum, golden.maximum, bits: golden.bits, symmetric: golden.symmetric)
       #expect(grid.scale == golden.scale && grid.zero == golden.zero)
       #expect(codes(golden.x, grid) == golden.codes)
@@ -30,7 +30,7 @@ import Testing
     }
   }
 
-  private func codes(_ x: [Float], _ grid: UniformGrid) -> [Int8] {
+  private func codes(_ x: [Float], _ grid: ScaledGrid) -> [Int8] {
     var codes = [Int8](repeating: 0, count: x.count)
     x.withUnsafeBufferPointer { x in
       codes.withUnsafeMutableBufferPointer { Kernels.quantize(x, grid, $0) }
@@ -38,7 +38,7 @@ import Testing
     return codes
   }
 
-  private func roundTrip(_ x: [Float], _ grid: UniformGrid) -> [Float] {
+  private func roundTrip(_ x: [Float], _ grid: ScaledGrid) -> [Float] {
     var values = x
     x.withUnsafeBufferPointer { x in
       values.withUnsafeMutableBufferPointer { Kernels.roundTrip(x, grid, $0) }
@@ -49,7 +49,7 @@ import Testing
   @Test(arguments: 2...8) func symmetricIsItsFormula(bits: Int) {
     let levels = Float(1 << bits)
     for (low, high) in [(Float(-3), Float(2)), (-1, 4), (2, 5), (-5, -2)] {
-      let grid = UniformGrid(covering: low, high, bits: bits, symmetric: true)
+      let grid = ScaledGrid(covering: low, high, bits: bits, symmetric: true)
       #expect(grid.scale == max(abs(low), abs(high)) / ((levels - 1) / 2))
       #expect(grid.zero == 0 && grid.low == -levels / 2 && grid.high == levels / 2 - 1)
     }
@@ -58,7 +58,7 @@ import Testing
   @Test(arguments: 2...8) func asymmetricHoldsZeroExactly(bits: Int) {
     let steps = Float(1 << bits) - 1
     for (low, high) in [(Float(-3), Float(2)), (-1, 4), (2, 5), (-5, -2), (0, 1), (-1, 0)] {
-      let grid = UniformGrid(covering: low, high, bits: bits, symmetric: false)
+      let grid = ScaledGrid(covering: low, high, bits: bits, symmetric: false)
       #expect(grid.scale == (max(high, 0) - min(low, 0)) / steps)
       #expect((grid.low...grid.high).contains(grid.zero) && grid.zero.rounded() == grid.zero)
       #expect(roundTrip([0], grid) == [0])
@@ -75,15 +75,15 @@ import Testing
       (-.infinity, 1), (-.leastNonzeroMagnitude, .leastNonzeroMagnitude), (-0.0, 0),
     ]
     for (low, high) in ranges {
-      let grid = UniformGrid(covering: low, high, bits: 4, symmetric: symmetric)
-      #expect(grid == UniformGrid(scale: 1, low: -8, high: 7), "\(low)...\(high)")
+      let grid = ScaledGrid(covering: low, high, bits: 4, symmetric: symmetric)
+      #expect(grid == ScaledGrid(scale: 1, low: -8, high: 7), "\(low)...\(high)")
       #expect(roundTrip([0, 0.4], grid) == [0, 0])
     }
   }
 
   @Test func largestNumbersHaveASymmetricGrid() {
     let largest = Float.greatestFiniteMagnitude
-    let grid = UniformGrid(covering: -largest, largest, bits: 4, symmetric: true)
+    let grid = ScaledGrid(covering: -largest, largest, bits: 4, symmetric: true)
     #expect(grid.scale == largest / 7.5)
     #expect(roundTrip([largest, -largest / 2], grid) == [7 * grid.scale, -4 * grid.scale])
   }
@@ -100,7 +100,7 @@ import Testing
   @Test(arguments: [(1, 1), (4, 1), (4, 3), (1, 3)])
   func runsCoverTheirRows(tableRows: Int, groups: Int) {
     let table = table(rows: tableRows, groups: groups)
-    var found: [(grid: UniformGrid, row: Int, elements: Range<Int>)] = []
+    var found: [(grid: ScaledGrid, row: Int, elements: Range<Int>)] = []
     table.forEachRun(rows: 1..<4, columns: 12) { found.append(($0, $1, $2)) }
     #expect(found.flatMap(\.elements) == Array(12..<48))
     #expect(found.count == 3 * groups)
@@ -108,7 +108,7 @@ import Testing
       let (row, group) = (1 + i / groups, i % groups)
       #expect(run.row == row && run.elements.count == 12 / groups)
       let cell = Float((tableRows == 1 ? 0 : row) * groups + group)
-      #expect(run.grid == UniformGrid(scale: cell + 1, zero: -cell, low: -8, high: 7))
+      #expect(run.grid == ScaledGrid(scale: cell + 1, zero: -cell, low: -8, high: 7))
       #expect(run.grid == table.grid(row: row, group: group))
     }
   }

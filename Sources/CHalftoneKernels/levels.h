@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// Values of a format by search: how many of its bounds lie at or below x is the place of the nearest.
+
+#if defined(HALFTONE_GATHERS_512)
+INLINE lanes gathered(const float *table, ints at) {
+  return __builtin_bit_cast(
+      lanes, _mm512_i32gather_ps(__builtin_bit_cast(__m512i, at), table, sizeof *table));
+}
+#elif defined(HALFTONE_GATHERS_256)
+INLINE lanes gathered(const float *table, ints at) {
+  __m256i parts[2];
+  memcpy(parts, &at, sizeof parts);
+  __m256 found[2] = {_mm256_i32gather_ps(table, parts[0], sizeof *table),
+                     _mm256_i32gather_ps(table, parts[1], sizeof *table)};
+  lanes x;
+  memcpy(&x, found, sizeof x);
+  return x;
+}
+#else
+INLINE lanes gathered(const float *table, ints at) {
+  lanes x;
+  for (int l = 0; l < 16; ++l) x[l] = table[at[l]];
+  return x;
+}
+#endif
+
+// The place of the last of 2^depth - 1 rising bounds that is <= t, plus 1; 0 for NaN. The bounds
+// start at table[1].
+INLINE ints place_among(const float *table, int depth, lanes t) {
+  ints place = 0;
+  for (int half = 1 << depth >> 1; half; half >>= 1) {
+    ints probe = place + half;
+    place = t >= gathered(table, probe) ? probe : place;
+  }
+  return place;
+}
+
+INLINE ints nearest_place(const halftone_levels *levels, lanes t) {
+  return place_among(levels->bounds, levels->depth, t);
+}
+
+INLINE lanes nearest_level(const halftone_levels *levels, lanes t) {
+  return gathered(levels->values, nearest_place(levels, t));
+}
+
+// Whether t is a value or near enough to the outer ones not to count as clamped.
+INLINE ints within_reach(const halftone_levels *levels, lanes t) {
+  return (t >= levels->least) & (t <= levels->most);
+}
+
+// The last value <= t and the distance to the next one, 0 beyond the range.
+INLINE lanes lower_level(const halftone_levels *levels, lanes t, lanes *step) {
+  ints place = place_among(levels->values, levels->depth, t);
+  lanes lower = gathered(levels->values, place);
+  *step = blend(t >= levels->values[0], gathered(levels->values, place + 1) - lower, splat(0));
+  return lower;
+}
+
+// Runs the statements with `tabled` 1 or 0, so that uniform grids keep a loop without a search.
+#define FOR_EITHER(grid, ...) \
+  do {                        \
+    if ((grid).levels) {      \
+      enum { tabled = 1 };    \
+      __VA_ARGS__             \
+    } else {                  \
+      enum { tabled = 0 };    \
+      __VA_ARGS__             \
+    }                         \
+  } while (0)

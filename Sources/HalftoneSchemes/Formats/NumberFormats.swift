@@ -1,0 +1,32 @@
+/// The formats by name.
+public enum NumberFormats {
+  /// Short words for the formats that files and papers use most.
+  private static let special: [String: any NumberFormat] = [
+    "fp8": FloatFormat.e4m3fn, "e4m3": FloatFormat.e4m3fn, "e5m2": FloatFormat.e5m2,
+    "fp4": FloatFormat.e2m1, "nf4": NormalFloat(),
+  ]
+
+  /// Words that ``named(_:)`` knows, for messages.
+  public static let words = [
+    "int", "fp8", "fp4", "nf4", "e4m3", "e5m2", "e3m4", "e2m5", "e3m2", "e2m3", "e2m1", "e3m0",
+  ]
+
+  /// The format of a word: "int4", "fp8", "nf4", or of floats of any division, "e3m2", "e4m3fn", "e4m3b8fn".
+  ///
+  /// "e4m3" is another word for "e4m3fn", which files store; see ``FloatFormat/name``.
+  public static func named(_ word: String) -> (any NumberFormat)? {
+    if let format = special[word] { return format }
+    if word.hasPrefix("int"), let bits = Int(word.dropFirst(3)) {
+      return try? IntegerFormat(bits: bits)
+    }
+    guard
+      let parts = try? /e(\d)m(\d)(?:b(\d+))?(fn|ieee|fnuz|all)?/.wholeMatch(in: word)?.output,
+      let exponent = Int(parts.1), let mantissa = Int(parts.2)
+    else { return nil }
+    let kind = parts.4.map(String.init) ?? ""
+    let specials = FloatFormat.Specials(rawValue: kind == "all" ? "" : kind) ?? .none
+    return try? FloatFormat(
+      exponentBits: exponent, mantissaBits: mantissa, bias: parts.3.flatMap { Int($0) },
+      specials: specials)
+  }
+}

@@ -1,0 +1,96 @@
+package import CHalftoneKernels
+import Synchronization
+
+/// The values of a number format that are not one apart, in the form that kernels search.
+///
+/// Tables of equal values are one and the same, and stay for the life of the process: there are as many
+/// as number formats in use.
+public struct LevelTable: Sendable, Hashable {
+  // The tables behind it are never written again.
+  nonisolated(unsafe) package let pointer: UnsafePointer<halftone_levels>
+
+  /// By the bits of their values.
+  private static let known = Mutex<[[UInt32]: LevelTable]>([:])
+
+  /// The table of a format whose code c stands for `values[c]`, at most 256.
+  ///
+  /// Values that are not finite are passed over when numbers are rounded. A number half-way between two
+  /// neighbours takes the code that is even, as stored; where both are or neither is, the larger
+  /// magnitude.
+  public static func shared(_ values: [Float]) -> LevelTable {
+    precondition((2...256).contains(values.count), "a table of \(values.count) values")
+    let key = values.map(\.bitPattern)
+    return known.withLock { known in
+      if let table = known[key] { return table }
+      let table = LevelTable(values)
+      known[key] = table
+      return table
+    }
+  }
+
+  private init(_ values: [Float]) {
+    let levels = Self.rising(values)
+    precondition(levels.count >= 2, "a table of \(levels.count) finite values")
+    let depth = Int.bitWidth - (levels.count - 1).leadingZeroBitCount
+    let size = 1 << depth
+    func padded(_ table: [Float], with filler: Float) -> UnsafePointer<Float> {
+      let memory = UnsafeMutablePointer<Float>.allocate(capacity: size + 1)
+      memory.initialize(repeating: filler, count: size + 1)
+      memory.update(from: table, count: table.count)
+      return UnsafePointer(memory)
+    }
+    let (first, last) = (levels[0].value, levels[levels.count - 1].value)
+    let bounds = [first] + zip(levels, levels.dropFirst()).map { Self.bound($0, $1) }
+    let decoded = UnsafeMutablePointer<Float>.allocate(capacity: 256)
+    for code in 0..<256 { decoded[code] = values[code % values.count] }
+    let memory = UnsafeMutablePointer<halftone_levels>.allocate(capacity: 1)
+    memory.initialize(
+      to: halftone_levels(
+        depth: Int32(depth), values: padded(levels.map(\.value), with: last),
+        bounds: padded(bounds, with: .infinity),
+        codes: padded(levels.map { Float($0.code) }, with: Float(levels[levels.count - 1].code)),
+        decoded: UnsafePointer(decoded), least: first - (levels[1].value - first) / 2,
+        most: last + (last - levels[levels.count - 2].value) / 2))
+    pointer = UnsafePointer(memory)
+  }
+
+  /// Each finite value once, in rising order, with the first code that stands for it.
+  private static func rising(_ values: [Float]) -> [(value: Float, code: Int)] {
+    let sorted = values.enumerated().filter { $0.element.isFinite }
+      .sorted { ($0.element, $0.offset) < ($1.element, $1.offset) }
+      .map { (value: $0.element, code: $0.offset) }
+    return sorted.indices.filter { $0 == 0 || sorted[$0].value != sorted[$0 - 1].value }
+      .map { sorted[$0] }
+  }
+
+  /// The least float that rounds to `upper` rather than to `lower`.
+  private static func bound(
+    _ lower: (value: Float, code: Int), _ upper: (value: Float, code: Int)
+  ) -> Float {
+    let middle = (Double(lower.value) + Double(upper.value)) / 2
+    let nearest = Float(middle)
+    guard Double(nearest) == middle else {
+      return Double(nearest) > middle ? nearest : nearest.nextUp
+    }
+    let even = (lower.code.isMultiple(of: 2), upper.code.isMultiple(of: 2))
+    let goesUp = even.0 == even.1 ? abs(upper.value) > abs(lower.value) : even.1
+    return goesUp ? nearest : nearest.nextUp
+  }
+
+  /// The smallest level.
+  public var low: Float { pointer.pointee.values[0] }
+  /// The largest level.
+  public var high: Float { pointer.pointee.values[1 << Int(pointer.pointee.depth)] }
+
+  /// The level nearest to `x`; the smallest for what is not a number.
+  public func nearest(to x: Float) -> (value: Float, code: Int) {
+    let table = pointer.pointee
+    var place = 0
+    var half = (1 << Int(table.depth)) >> 1
+    while half > 0 {
+      if x >= table.bounds[place + half] { place += half }
+      half >>= 1
+    }
+    return (table.values[place], Int(table.codes[place]))
+  }
+}
