@@ -5,7 +5,7 @@ Writes Tests/HalftoneCheckpointsTests/Golden/compressed-tensors: one tiny Llama 
 weights, quantized in every layout, with the weights and logits that transformers gets from it.
 
     pip install -r requirements.txt
-    python compressed_tensors_files.py
+    python compressed_tensors_files.py [CASE ...]
 """
 import json
 import shutil
@@ -25,7 +25,7 @@ from compressed_tensors.quantization import (
     QuantizationScheme,
     apply_quantization_config,
 )
-from compressed_tensors.quantization.utils import calculate_qparams
+from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -56,6 +56,12 @@ def group(bits: int, symmetric: bool = True) -> QuantizationArgs:
     return QuantizationArgs(num_bits=bits, strategy="group", group_size=32, symmetric=symmetric)
 
 
+def floats(bits: int, strategy: str, size: int | None = None,
+           scales: torch.dtype | None = None) -> QuantizationArgs:
+    return QuantizationArgs(
+        num_bits=bits, type="float", strategy=strategy, group_size=size, scale_dtype=scales)
+
+
 def cases() -> dict[str, Case]:
     token = QuantizationArgs(num_bits=8, strategy="token", dynamic=True)
     token_asymmetric = QuantizationArgs(
@@ -63,7 +69,17 @@ def cases() -> dict[str, Case]:
     static = QuantizationArgs(num_bits=8, strategy="tensor")
     static_asymmetric = QuantizationArgs(num_bits=8, strategy="tensor", symmetric=False)
     one = EVERY_LINEAR
+    float_token = QuantizationArgs(num_bits=8, type="float", strategy="token", dynamic=True)
+    float_static = QuantizationArgs(num_bits=8, type="float", strategy="tensor")
     return {
+        "fp8-channel": Case([(one, floats(8, "channel"), None)]),
+        "fp8-tensor-static": Case([(one, floats(8, "tensor"), float_static)]),
+        "fp8-channel-token": Case([(one, floats(8, "channel"), float_token)]),
+        "nvfp4": Case(
+            [(one, floats(4, "tensor_group", 16, torch.float8_e4m3fn), None)], intermediate=96),
+        "mxfp4": Case([(one, floats(4, "group", 32, torch.uint8), None)], intermediate=96),
+        "mxfp6": Case([(one, floats(6, "group", 32, torch.uint8), None)], intermediate=96),
+        "mxfp8": Case([(one, floats(8, "group", 32, torch.uint8), None)], intermediate=96),
         "w4-channel-symmetric": Case([(one, channel(4), None)]),
         "w4-channel-asymmetric": Case([(one, channel(4, False), None)]),
         "w4-group32-symmetric-bf16": Case(
@@ -140,7 +156,12 @@ def write_case(name: str, case: Case) -> None:
         scheme = getattr(module, "quantization_scheme", None)
         if scheme is None:
             continue
-        set_grid(module, "weight", weight_ranges(module.weight, scheme.weights), scheme.weights)
+        unit = None
+        if scheme.weights.strategy == "tensor_group":
+            unit = generate_gparam(*torch.aminmax(module.weight))
+            module.weight_global_scale.data.copy_(unit)
+        ranges = weight_ranges(module.weight, scheme.weights)
+        set_grid(module, "weight", ranges, scheme.weights, unit)
         given = scheme.input_activations
         if given is not None and not given.dynamic:
             # 0.8 of the range, so that inputs beyond the grid occur.
@@ -156,8 +177,8 @@ def write_case(name: str, case: Case) -> None:
     write_golden(folder, original)
 
 
-def set_grid(module, base: str, ranges, args: QuantizationArgs) -> None:
-    scale, zero = calculate_qparams(*ranges, args)
+def set_grid(module, base: str, ranges, args: QuantizationArgs, unit=None) -> None:
+    scale, zero = calculate_qparams(*ranges, args, unit)
     for key, value in (("scale", scale), ("zero_point", zero)):
         parameter = getattr(module, f"{base}_{key}", None)
         if parameter is not None:
@@ -192,5 +213,5 @@ CASES = cases()
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for case_name, one_case in CASES.items():
-        write_case(case_name, one_case)
+    for case_name in sys.argv[1:] or CASES:
+        write_case(case_name, CASES[case_name])

@@ -1,9 +1,11 @@
 """Loads a compressed-tensors checkpoint for inference in a floating-point type.
 
 Through transformers where that works, because that is what users have. Version 5.23 cannot load
-packed weights with zero points (it expects them unpacked and reports a shape mismatch); those are
-loaded with nothing but the decompressors of the compressed-tensors library. Both ways quantize
-the inputs of a layer where the checkpoint says so.
+packed weights with zero points (it expects them unpacked and reports a shape mismatch), and runs
+floats in groups in bfloat16 only; those are loaded with nothing but the decompressors of the
+compressed-tensors library. Both ways quantize the inputs of a layer where the checkpoint says so.
+The decompressors give floats in groups as bfloat16: exact where scales are powers of two, rounded
+to 8 bits in NVFP4.
 """
 import json
 from pathlib import Path
@@ -22,9 +24,16 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 def load(folder: Path, dtype: torch.dtype = torch.float32, attention: str = "eager"):
     """The model and the name of the way that loaded it."""
-    if has_packed_zero_points(folder):
+    in_bfloat16 = any(format.startswith(("nvfp", "mxfp")) for format in formats(folder))
+    if has_packed_zero_points(folder) or in_bfloat16 and dtype != torch.bfloat16:
         return load_with_decompressors(folder, dtype, attention), "compressed-tensors"
     return load_with_transformers(folder, dtype, attention), "transformers"
+
+
+def formats(folder: Path) -> list[str]:
+    config = json.loads((folder / "config.json").read_text()).get("quantization_config", {})
+    groups = config.get("config_groups", {}).values()
+    return [group.get("format") or config.get("format") or "dense" for group in groups]
 
 
 def has_packed_zero_points(folder: Path) -> bool:
@@ -51,8 +60,8 @@ def load_with_decompressors(folder: Path, dtype: torch.dtype, attention: str = "
     model = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention)
     apply_quantization_config(model, quantization, show_progress=False)
 
-    tensors = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor
-               for name, tensor in read_tensors(folder).items()}
+    tensors = {name: tensor.to(dtype) if tensor.is_floating_point() and tensor.itemsize > 1
+               else tensor for name, tensor in read_tensors(folder).items()}
     complete = set()
     with torch.no_grad():
         for path, module in model.named_modules():
@@ -67,7 +76,7 @@ def load_with_decompressors(folder: Path, dtype: torch.dtype, attention: str = "
             stored = compressor.decompress(stored, scheme)
             for name in ("weight", "bias", "input_scale", "input_zero_point"):
                 if name in stored:
-                    getattr(module, name).data = stored[name]
+                    getattr(module, name).data = stored[name].to(dtype)
             module.quantization_status = QuantizationStatus.DECOMPRESSED
             complete.update(f"{path}.{name}" for name, _ in module.named_parameters())
         report = model.load_state_dict(tensors, strict=False)

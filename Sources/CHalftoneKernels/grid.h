@@ -15,8 +15,8 @@ INLINE lanes nearest_to(lanes x, halftone_grid grid, int tabled) {
 
 static void KERNEL(quantize)(const float *x, halftone_grid grid, int8_t *codes, size_t n) {
   FOR_EITHER(grid, FOR_SIXTEEN(n, lanes a = load(x + i, k);
-              lanes code = tabled ? gathered(grid.levels->codes,
-                                             nearest_place(grid.levels, a / grid.scale))
+              lanes code = tabled ? looked_up(grid.levels->codes, grid.levels->depth,
+                                              nearest_place(grid.levels, a / grid.scale))
                                   : code_of(a, grid);
               bytes narrow = __builtin_convertvector(__builtin_convertvector(code, ints), bytes);
               if (k == 16) memcpy(codes + i, &narrow, sizeof narrow);

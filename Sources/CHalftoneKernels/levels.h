@@ -24,13 +24,23 @@ INLINE lanes gathered(const float *table, ints at) {
 }
 #endif
 
-// The place of the last of 2^depth - 1 rising bounds that is <= t, plus 1; 0 for NaN. The bounds
+// The elements of a table of 2^depth floats, which stands in a register where it fits.
+INLINE lanes looked_up(const float *table, int depth, ints at) {
+#if defined(HALFTONE_GATHERS_512)
+  if (depth <= 4)
+    return __builtin_bit_cast(
+        lanes, _mm512_permutexvar_ps(__builtin_bit_cast(__m512i, at), _mm512_loadu_ps(table)));
+#endif
+  return gathered(table, at);
+}
+
+// The place of the last of 2^depth - 1 rising bounds that is <= t; 0 if none is, and for NaN. The bounds
 // start at table[1].
 INLINE ints place_among(const float *table, int depth, lanes t) {
   ints place = 0;
   for (int half = 1 << depth >> 1; half; half >>= 1) {
     ints probe = place + half;
-    place = t >= gathered(table, probe) ? probe : place;
+    place = t >= looked_up(table, depth, probe) ? probe : place;
   }
   return place;
 }
@@ -40,7 +50,7 @@ INLINE ints nearest_place(const halftone_levels *levels, lanes t) {
 }
 
 INLINE lanes nearest_level(const halftone_levels *levels, lanes t) {
-  return gathered(levels->values, nearest_place(levels, t));
+  return looked_up(levels->values, levels->depth, nearest_place(levels, t));
 }
 
 // Whether t is a value or near enough to the outer ones not to count as clamped.
@@ -50,9 +60,11 @@ INLINE ints within_reach(const halftone_levels *levels, lanes t) {
 
 // The last value <= t and the distance to the next one, 0 beyond the range.
 INLINE lanes lower_level(const halftone_levels *levels, lanes t, lanes *step) {
-  ints place = place_among(levels->values, levels->depth, t);
-  lanes lower = gathered(levels->values, place);
-  *step = blend(t >= levels->values[0], gathered(levels->values, place + 1) - lower, splat(0));
+  int depth = levels->depth, last = (1 << depth) - 1;
+  ints place = place_among(levels->values, depth, t), next = place < last ? place + 1 : last;
+  lanes lower = looked_up(levels->values, depth, place);
+  lanes upper = looked_up(levels->values, depth, next);
+  *step = blend(t >= levels->values[0], upper - lower, splat(0));
   return lower;
 }
 

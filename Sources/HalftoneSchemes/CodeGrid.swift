@@ -24,7 +24,7 @@ public struct CodeGrid: Sendable {
   public init(_ table: GridTable, format: any NumberFormat, shape: [Int]) {
     let zeros = table.zeros
     self.init(
-      shape: shape, format: format, levels: [table.scales],
+      shape: shape, format: format, levels: table.levels(),
       zeroPoints: zeros.withElements { $0.contains { $0 != 0 } } ? zeros : nil)
   }
 

@@ -62,14 +62,18 @@ public struct QuantizedTensor: Sendable {
       + (outliers.map { $0.values.count * 8 } ?? 0)
   }
 
-  /// The grids, where the scales are one table of row groups.
+  /// The grids, where the scales are one table of row groups, times one number for all at most.
   public var gridTable: GridTable? {
-    guard levels.count == 1, format.levels == nil || zeroPoints == nil,
+    guard levels.dropFirst().allSatisfy({ $0.count == 1 }),
+      format.levels == nil || zeroPoints == nil,
       levels[0].shape[0] == 1 && levels[0].shape[1] == 1 || levels[0].shape[0] == shape[0]
     else { return nil }
+    let unit = levels.dropFirst().reduce(1) { $0 * $1.scalar }
     return GridTable(
-      scales: levels[0], zeros: zeroPoints ?? Tensor(repeating: 0, shape: levels[0].shape),
-      low: format.extent.low, high: format.extent.high, levels: format.levels)
+      scales: unit == 1
+        ? levels[0] : Tensor(levels[0].values.map { $0 * unit }, shape: levels[0].shape),
+      zeros: zeroPoints ?? Tensor(repeating: 0, shape: levels[0].shape),
+      low: format.extent.low, high: format.extent.high, levels: format.levels, unit: unit)
   }
 
   /// The numbers the codes stand for: [rows, columns] float.
@@ -165,7 +169,7 @@ extension GridTable {
       }
     }
     return try QuantizedTensor(
-      shape: weights.shape, format: format, codes: codes, levels: [scales],
+      shape: weights.shape, format: format, codes: codes, levels: levels(),
       zeroPoints: zeros.values.contains { $0 != 0 } ? zeros : nil)
   }
 }

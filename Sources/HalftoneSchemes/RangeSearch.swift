@@ -27,16 +27,32 @@ public struct GridFamily: Sendable {
   private let bits: Int
   private let symmetric: Bool
   private let levels: LevelTable?
+  private let rule: ScaleRule
 
-  public init(_ format: any NumberFormat, symmetric: Bool) {
+  /// For a matrix whose magnitudes reach `largest`, which only two-level scales ask for.
+  public init(
+    _ format: any NumberFormat, symmetric: Bool, scales: ScaleFormat = .float, largest: Float = 0
+  ) {
     bits = format.bits
     self.symmetric = symmetric
     levels = format.levels
+    rule = ScaleRule(scales, largest: largest, high: format.extent.high)
   }
 
-  /// The grid that reaches from `minimum` to `maximum`.
+  /// What all scales are multiples of: 1 but for two-level scales.
+  public var unit: Float { rule.unit }
+
+  /// The grid that reaches from `minimum` to `maximum`, as far as its scale's format allows.
   public func covering(_ minimum: Float, _ maximum: Float) -> ScaledGrid {
-    ScaledGrid(covering: minimum, maximum, bits: bits, symmetric: symmetric, levels: levels)
+    var grid = ScaledGrid(
+      covering: minimum, maximum, bits: bits, symmetric: symmetric, levels: levels)
+    grid.scale = rule.rounded(grid.scale, reach: max(-minimum, maximum))
+    return grid
+  }
+
+  /// The grids over fractions of that range, about `count` of them, the largest first.
+  func shrinking(_ minimum: Float, _ maximum: Float, count: Int) -> [ScaledGrid] {
+    rule.fractions(count).map { covering(minimum * $0, maximum * $0) }
   }
 }
 
@@ -64,10 +80,7 @@ public struct MinMSERange: RangeSearch {
   public func grid(for runs: [UnsafeBufferPointer<Float>], in family: GridFamily) -> ScaledGrid {
     let range = extrema(runs)
     var best = family.covering(range.minimum, range.maximum)
-    let grids = stride(from: candidates, through: 1, by: -1).map { i in
-      let fraction = Float(i) / Float(candidates)
-      return family.covering(range.minimum * fraction, range.maximum * fraction)
-    }
+    let grids = family.shrinking(range.minimum, range.maximum, count: candidates)
     var smallest = Double.infinity
     for (grid, error) in zip(grids, errors(of: grids, on: runs)) where error < smallest {
       (smallest, best) = (error, grid)
@@ -105,13 +118,20 @@ private func extrema(_ runs: [UnsafeBufferPointer<Float>]) -> (minimum: Float, m
 }
 
 extension WeightScheme {
+  /// The grids among which the range rule chooses for `weights`.
+  public func family(for weights: Tensor) -> GridFamily {
+    let range = weights.withElements { extrema([$0]) }
+    return GridFamily(
+      format, symmetric: symmetric, scales: scales, largest: max(-range.minimum, range.maximum))
+  }
+
   /// The grids of `weights` [rows, columns], found by this scheme's range rule.
   ///
   /// - Throws: `SchemeError` if a group does not divide the columns.
   public func grids(for weights: Tensor) throws(SchemeError) -> GridTable {
     let table = try granularity.tableShape(rows: weights.rows, columns: weights.columns)
     if case .block = granularity { throw SchemeError("weights take no block granularity") }
-    let (search, family, columns) = (range.search, family, weights.columns)
+    let (search, family, columns) = (range.search, family(for: weights), weights.columns)
     let width = columns / table.columns
     var scales = [Float](repeating: 1, count: table.rows * table.columns)
     var zeros = scales
@@ -137,6 +157,6 @@ extension WeightScheme {
     let shape = [table.rows, table.columns]
     return GridTable(
       scales: Tensor(scales, shape: shape), zeros: Tensor(zeros, shape: shape),
-      low: format.extent.low, high: format.extent.high, levels: format.levels)
+      low: format.extent.low, high: format.extent.high, levels: format.levels, unit: family.unit)
   }
 }

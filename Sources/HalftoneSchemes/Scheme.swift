@@ -4,24 +4,26 @@ public struct WeightScheme: Sendable, Equatable {
   public var granularity: Granularity
   public var symmetric: Bool
   public var range: RangeRule
+  public var scales: ScaleFormat
 
   public init(
     format: any NumberFormat, granularity: Granularity = .channel, symmetric: Bool = true,
-    range: RangeRule = .minMSE
+    range: RangeRule = .minMSE, scales: ScaleFormat = .float
   ) {
     self.format = format
     self.granularity = granularity
     self.symmetric = symmetric
     self.range = range
+    self.scales = scales
   }
 
   public static func == (a: WeightScheme, b: WeightScheme) -> Bool {
     a.format.name == b.format.name && a.granularity == b.granularity
-      && a.symmetric == b.symmetric && a.range == b.range
+      && a.symmetric == b.symmetric && a.range == b.range && a.scales == b.scales
   }
 
-  /// The grids among which the range rule chooses.
-  public var family: GridFamily { GridFamily(format, symmetric: symmetric) }
+  /// Whether a learned factor may change the scales.
+  public var scalesAreFree: Bool { scales == .float }
 
   /// The format where it is one of integers.
   public var integers: IntegerFormat? { format as? IntegerFormat }
@@ -72,6 +74,7 @@ extension WeightScheme: CustomStringConvertible {
   /// Without the range rule, which checkpoints do not store: "int4 group 32 symmetric".
   public var grid: String {
     "\(format.name) \(granularity) \(symmetric ? "symmetric" : "asymmetric")"
+      + (scales == .float ? "" : " \(scales.rawValue) scales")
   }
 }
 

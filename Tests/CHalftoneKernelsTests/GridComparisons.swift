@@ -14,7 +14,7 @@ struct Levels: Sendable {
   init(_ values: [Float]) {
     self.values = values
     let depth = Int.bitWidth - (values.count - 1).leadingZeroBitCount
-    let size = 1 << depth
+    let size = max(16, 1 << depth)
     func kept(_ table: [Float], _ filler: Float, _ count: Int) -> UnsafePointer<Float> {
       let memory = UnsafeMutablePointer<Float>.allocate(capacity: count)
       for i in 0..<count { memory[i] = i < table.count ? table[i] : filler }

@@ -67,7 +67,10 @@ import Testing
     return isIntact
   }
 
-  @Test(arguments: ["w3-group32-asymmetric", "w4-channel-asymmetric", "w8a8-static-asymmetric"])
+  @Test(arguments: [
+    "w3-group32-asymmetric", "w4-channel-asymmetric", "w8a8-static-asymmetric", "nvfp4", "mxfp6",
+    "fp8-channel",
+  ])
   func directories(name: String) throws {
     let folder = golden("compressed-tensors/" + name)
     let weights = try contents(folder + "/model.safetensors")

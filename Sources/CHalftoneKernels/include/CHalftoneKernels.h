@@ -16,7 +16,7 @@
 // The values of a format that are not one apart, in tables that a search halves `depth` times.
 typedef struct {
   int depth;
-  // Rising, 2^depth + 1 of them; after the last one it is repeated.
+  // Rising, 2^depth of them; after the last one it is repeated. These three tables have room for 16.
   const float *values;
   // bounds[i], 0 < i < 2^depth, is the least float nearer to values[i] than to values[i - 1], a tie
   // included where it goes up; infinite after the last value.

@@ -19,14 +19,14 @@ extension Checkpoint {
       ? packedCodes(module, scheme.format)
       : (byteCodes(stored, scheme.format), .dense)
     let scales = try scales(module, scheme, codes.shape)
-    let zeros = try zeroPoints(module, scheme.format.bits, scales.shape, layout)
+    let zeros = try zeroPoints(module, scheme.format.bits, scales[0].shape, layout)
     guard zeros == nil || scheme.integers != nil else {
       throw CheckpointError(.malformed, "\(path): \(module) has zero points beside floats")
     }
     try checkColumnOrder(module, scheme, columns: codes.columns)
     return .quantized(
       try QuantizedTensor(
-        shape: codes.shape, format: scheme.format, codes: codes, levels: [scales],
+        shape: codes.shape, format: scheme.format, codes: codes, levels: scales,
         zeroPoints: zeros, outliers: try additions(module, codes.shape).outliers))
   }
 
@@ -91,9 +91,11 @@ extension Checkpoint {
     _ module: String, _ format: any NumberFormat
   ) throws -> (Tensor, PackedCodes.Layout) {
     let (shape, layout) = try packedLayout(module, bits: format.bits)
-    let words = try tensor(packedName(module) ?? module + ".weight_packed")
-    let codes = PackedCodes.unpack(
-      words, columns: shape[1], bits: format.bits, low: PackedCodes.low(of: format), layout)
+    let name = try packedName(module) ?? module + ".weight_packed"
+    let codes = try withBytes(of: name) { bytes in
+      PackedCodes.unpack(
+        bytes, shape, bits: format.bits, low: PackedCodes.low(of: format), layout)
+    }
     try checkNumbers(codes, format, in: module)
     return (codes, layout)
   }
@@ -118,6 +120,11 @@ extension Checkpoint {
   ) throws -> (shape: [Int], layout: PackedCodes.Layout) {
     let name = try packedName(module) ?? module + ".weight_packed"
     let words = try description(of: name)
+    if words.type == .uint8, words.shape.count == 2, !words.shape.contains(0),
+      words.shape[1] < 1 << 31, words.shape[1] * 8 % bits == 0
+    {
+      return ([words.shape[0], words.shape[1] * 8 / bits], .dense)
+    }
     guard words.type == .int32, words.shape.count == 2 else {
       throw CheckpointError(.malformed, "\(path): \(name) is not an I32 matrix")
     }
@@ -183,23 +190,46 @@ extension Checkpoint {
     return codes
   }
 
-  private func scales(_ module: String, _ scheme: WeightScheme, _ shape: [Int]) throws -> Tensor {
+  /// The levels of scales.
+  private func scales(
+    _ module: String, _ scheme: WeightScheme, _ shape: [Int]
+  ) throws -> [Tensor] {
     let name = module + ".weight_scale"
-    let stored = try tensor(name)
+    let stored = try description(of: name)
     let table = try scheme.granularity.tableShape(rows: shape[0], columns: shape[1])
     let matches =
       stored.shape == [table.rows, table.columns]
       || table.columns == 1
-        && (stored.shape == [table.rows] || stored.count == 1 && table.rows == 1)
-    guard matches, [.float32, .float16, .bfloat16].contains(stored.elementType) else {
+        && (stored.shape == [table.rows] || stored.shape == [1] && table.rows == 1)
+    let types = scheme.scales.storedType.map { [$0] } ?? [.float32, .float16, .bfloat16]
+    guard matches, types.contains(stored.type) else {
       throw CheckpointError(
         .malformed,
-        "\(path): \(name) is \(stored.elementType.rawValue) \(stored.shape); "
-          + "a scheme \(scheme.granularity) of a matrix \(shape) needs floats "
-          + "[\(table.rows), \(table.columns)]")
+        "\(path): \(name) is \(stored.type.rawValue) \(stored.shape); "
+          + "a scheme \(scheme.granularity) of a matrix \(shape) needs "
+          + "\(scheme.scales.storedType?.rawValue ?? "floats") [\(table.rows), \(table.columns)]")
     }
-    try checkFinite(name)
-    return stored.float().reshaped([table.rows, table.columns])
+    guard scheme.scales != .float else {
+      try checkFinite(name)
+      return [try tensor(name).float().reshaped([table.rows, table.columns])]
+    }
+    let values = try withBytes(of: name) { bytes in
+      try bytes.map { byte in
+        guard let value = scheme.scales.value(of: byte) else {
+          throw CheckpointError(
+            .malformed, "\(path): \(name) holds the byte \(byte), which is no scale above 0")
+        }
+        return value
+      }
+    }
+    let scales = Tensor(values, shape: [table.rows, table.columns])
+    guard scheme.scales == .e4m3 else { return [scales] }
+    let global = try number(module + ".weight_global_scale")
+    guard let global, global > 0, global.isFinite, (1 / global).isNormal else {
+      throw CheckpointError(
+        .malformed, "\(path): \(module).weight_global_scale is missing or not above 0")
+    }
+    return global == 1 ? [scales] : [scales, Tensor([1 / global], shape: [1, 1])]
   }
 
   /// Zero points [rows, groups]; nil where all are 0.

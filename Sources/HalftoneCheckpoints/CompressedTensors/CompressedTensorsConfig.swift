@@ -110,6 +110,8 @@ public struct QuantizationArguments: Sendable, Equatable {
   public let strategy: String
   public let groupSize: Int?
   public let isDynamic: Bool
+  /// What the scales are stored as, "torch.uint8"; nil where that is not said.
+  public let scaleType: String?
 
   init?(_ value: JSONValue?, _ place: String) throws(CheckpointError) {
     guard let value, !value.isNull else { return nil }
@@ -139,6 +141,10 @@ public struct QuantizationArguments: Sendable, Equatable {
     else { throw malformed("strategy") }
     guard strategy != "group" || groupSize != nil else { throw malformed("group_size") }
     self.strategy = strategy
+    guard Self.given(value["scale_dtype"]).map({ $0.string != nil }) ?? true else {
+      throw malformed("scale_dtype")
+    }
+    scaleType = value["scale_dtype"]?.string
     switch Self.given(value["dynamic"]) {
     case nil, .bool(false): isDynamic = false
     case .bool(true): isDynamic = true
@@ -156,11 +162,24 @@ public struct QuantizationArguments: Sendable, Equatable {
     switch (strategy, groupSize) {
     case ("tensor", _): granularity = .tensor
     case ("channel", _): granularity = .channel
-    case ("group", let size?): granularity = .group(size)
+    case ("group", let size?), ("tensor_group", let size?): granularity = .group(size)
     default: throw unsupported(place)
     }
-    return WeightScheme(
-      format: try format(place), granularity: granularity, symmetric: symmetric, range: .minMax)
+    let scheme = WeightScheme(
+      format: try format(place), granularity: granularity, symmetric: symmetric, range: .minMax,
+      scales: scales)
+    // Floats in groups have one of the layouts that the library knows.
+    guard type != "float" || FloatLayout(scheme, nil) != nil else { throw unsupported(place) }
+    return scheme
+  }
+
+  private var scales: ScaleFormat {
+    if strategy == "tensor_group" { return .e4m3 }
+    if let scaleType, let format = ScaleFormat.allCases.first(where: { $0.typeName == scaleType }) {
+      return format
+    }
+    // Older files leave the type out; floats of 4 and 6 bits in groups have no other.
+    return type == "float" && bits < 8 && strategy == "group" ? .e8m0 : .float
   }
 
   func inputScheme(_ place: String) throws(CheckpointError) -> InputScheme {
@@ -176,7 +195,7 @@ public struct QuantizationArguments: Sendable, Equatable {
     let format: (any NumberFormat)? =
       switch type {
       case "int": try? IntegerFormat(bits: bits)
-      case "float": bits == 8 ? FloatFormat.e4m3fn : nil
+      case "float": [4: .e2m1, 6: .e2m3, 8: FloatFormat.e4m3fn][bits]
       default: NumberFormats.named(type)
       }
     guard let format, format.bits == bits, symmetric || format is IntegerFormat else {
@@ -189,6 +208,7 @@ public struct QuantizationArguments: Sendable, Equatable {
     CheckpointError(
       .malformed,
       "\(place): \(bits)-bit \(type) with strategy \(strategy) is not supported; "
-        + "Halftone reads integers of 2 to 8 bits per tensor, channel or group, and 8-bit floats")
+        + "Halftone reads integers of 2 to 8 bits per tensor, channel or group, 8-bit floats per tensor or "
+        + "channel, NVFP4, and MXFP4, MXFP6 and MXFP8")
   }
 }

@@ -10,8 +10,6 @@ public import HalftoneTensor
 public final class CompressedTensorsWriter {
   /// A linear layer and how it is quantized; `scheme.weights` is not nil.
   public struct Module: Sendable {
-    /// Whether other tools that read compressed-tensors have a place for such a layer.
-    public var isShared: Bool { ModuleLayout.isShared(weights, inputs) }
 
     public let name: String
     public let weights: WeightScheme
@@ -21,6 +19,30 @@ public final class CompressedTensorsWriter {
       self.name = name
       self.weights = weights
       self.inputs = inputs
+    }
+
+    /// Whether other tools that read compressed-tensors have a place for such a layer.
+    public var isShared: Bool { ModuleLayout.isShared(weights, inputs) }
+
+    /// The bytes of the tensors that stand for the layer where its weight is [rows, columns].
+    ///
+    /// - Throws: `SchemeError` for a scheme that does not fit that shape.
+    public func byteCount(rows: Int, columns: Int) throws(SchemeError) -> Int {
+      var options = Options()
+      if !isShared { options.method = .halftone }
+      return try layout([rows, columns], options).tensors.reduce(0) { $0 + $1.byteCount }
+    }
+
+    fileprivate func layout(
+      _ shape: [Int], _ options: Options
+    ) throws(SchemeError) -> ModuleLayout {
+      let isPacked =
+        options.method == .halftone
+        || weights.integers != nil
+          && (inputs == nil || options.packsWithInputs && weights.format.bits < 8)
+      return try ModuleLayout(
+        module: name, weights: weights, inputs: inputs, shape: shape, isPacked: isPacked,
+        scaleType: options.scaleType, codesName: options.method.codesName)
     }
   }
 
@@ -71,20 +93,12 @@ public final class CompressedTensorsWriter {
         .malformed, "\(template.path): is quantized already; begin with the original model")
     }
     let layouts = try modules.map { module in
-      guard options.method == .halftone || ModuleLayout.isShared(module.weights, module.inputs)
-      else {
+      guard options.method == .halftone || module.isShared else {
         throw SchemeError(
           "\(module.name): compressed-tensors has no place for \(module.weights.grid) weights with "
             + "\(module.inputs.map { "\($0)" } ?? "unquantized") inputs")
       }
-      let isPacked =
-        options.method == .halftone
-        || module.weights.integers != nil
-          && (module.inputs == nil || options.packsWithInputs && module.weights.format.bits < 8)
-      return try ModuleLayout(
-        module: module.name, weights: module.weights, inputs: module.inputs,
-        shape: template.shape(of: module.name + ".weight"), isPacked: isPacked,
-        scaleType: options.scaleType, codesName: options.method.codesName)
+      return try module.layout(template.shape(of: module.name + ".weight"), options)
     }
     self.layouts = Dictionary(layouts.map { ($0.module, $0) }) { first, _ in first }
     guard self.layouts.count == layouts.count else {

@@ -37,12 +37,16 @@ struct ModuleLayout {
     self.codesName = codesName
   }
 
-  /// As the library names it; it infers floats of weights alone to be "naive-quantized".
+  /// As the library names it.
   var format: String {
     if isPacked { return "pack-quantized" }
-    if weights.integers != nil { return "int-quantized" }
-    return inputs == nil ? "naive-quantized" : "float-quantized"
+    guard let floats else { return "int-quantized" }
+    return inputs == nil ? floats.name : floats.nameWithInputs
   }
+
+  /// Where the library has a layout of its own for such floats, and the codes are not packed as in
+  /// ``CompressedTensorsConfig/Method/halftone``.
+  var floats: FloatLayout? { isPacked ? nil : FloatLayout(weights, inputs) }
 
   private var bits: Int { weights.format.bits }
   private var low: Int { PackedCodes.low(of: weights.format) }
@@ -53,14 +57,12 @@ struct ModuleLayout {
 
   /// Whether compressed-tensors has a place for weights and inputs of these schemes.
   static func isShared(_ weights: WeightScheme, _ inputs: InputScheme?) -> Bool {
-    func isShared(_ format: any NumberFormat) -> Bool {
-      format is IntegerFormat || format.name == FloatFormat.e4m3fn.name
+    let sharesInputs = inputs.map {
+      $0.format is IntegerFormat || $0.format.name == FloatFormat.e4m3fn.name
     }
-    guard isShared(weights.format), inputs.map({ isShared($0.format) }) ?? true else {
-      return false
-    }
-    if case .group = weights.granularity { return weights.integers != nil }
-    return true
+    guard sharesInputs ?? true else { return false }
+    return weights.integers != nil && weights.scales == .float
+      || FloatLayout(weights, inputs) != nil
   }
 
   /// What the checkpoint will hold, known before the layer is quantized.
@@ -72,10 +74,14 @@ struct ModuleLayout {
     if isPacked {
       add(codesName, .int32, [shape[0], PackedCodes.denseWords(shape[1], bits: bits)])
       add("weight_shape", .int64, [2])
+    } else if floats?.isStream ?? false {
+      add("weight_packed", .uint8, [shape[0], shape[1] * bits / 8])
     } else {
       add("weight", weights.integers == nil ? .float8e4m3 : .int8, shape)
     }
-    add("weight_scale", StoredType(scaleType), isPerTensor ? [1] : table)
+    let scales = weights.scales.storedType ?? StoredType(scaleType)
+    add("weight_scale", scales, isPerTensor ? [1] : table)
+    if weights.scales == .e4m3 { add("weight_global_scale", .float32, [1]) }
     if !weights.symmetric {
       if packsZeros {
         let words = PackedCodes.denseWords(table[0], bits: bits)
@@ -103,10 +109,22 @@ struct ModuleLayout {
     if isPacked {
       try put(codesName, PackedCodes.pack(weight.codes, bits: bits, low: low))
       try shape.map { Int64($0) }.withUnsafeBytes { try write("\(module).weight_shape", $0) }
+    } else if floats?.isStream ?? false {
+      // Groups make rows of whole words, so that the stream has no gaps.
+      try put("weight_packed", PackedCodes.pack(weight.codes, bits: bits, low: low))
     } else {
       try put("weight", weight.codes)
     }
-    try put("weight_scale", try stored(weight.levels[0]))
+    if let bytes = weights.scales.bytes(weight.levels[0]) {
+      try bytes.withUnsafeBytes { try write("\(module).weight_scale", $0) }
+    } else {
+      try put("weight_scale", try stored(weight.levels[0]))
+    }
+    if weights.scales == .e4m3 {
+      // What the codes' values are divided by.
+      let unit = weight.levels.count > 1 ? weight.levels[1].scalar : 1
+      try put("weight_global_scale", Tensor([1 / unit]))
+    }
     if !weights.symmetric {
       let zeros = (weight.zeroPoints ?? Tensor(repeating: 0, shape: table)).converted(to: .int8)
       try put(
@@ -131,7 +149,11 @@ struct ModuleLayout {
   }
 
   private func check(_ weight: QuantizedTensor) throws(CheckpointError) {
-    guard weight.levels.count == 1 else { throw mismatch("the format has one level of scales") }
+    // A matrix whose one scale beside the others is 1 has them alone.
+    let levels = weights.scales == .e4m3 ? 1...2 : 1...1
+    guard levels.contains(weight.levels.count) else {
+      throw mismatch("it has \(weight.levels.count) levels of scales")
+    }
     guard weight.shape == shape, weight.levels[0].shape == table,
       weight.format.name == weights.format.name
     else {

@@ -55,26 +55,32 @@ enum PackedCodes {
     return isDense ? .dense : isSeparate ? .separate : nil
   }
 
-  /// The inverse of ``pack(_:bits:low:)`` for `words` [rows, n], n as `layout` has it.
+  /// The inverse of ``pack(_:bits:low:)`` for words [rows, n], n as `layout` has it.
   static func unpack(
     _ words: Tensor, columns: Int, bits: Int, low: Int, _ layout: Layout
   ) -> Tensor {
-    let (rows, count) = (words.rows, words.columns)
+    words.withBytes { unpack($0, [words.rows, columns], bits: bits, low: low, layout) }
+  }
+
+  /// Codes of `shape` from the bytes of rows of equal length.
+  static func unpack(
+    _ bytes: UnsafeRawBufferPointer, _ shape: [Int], bits: Int, low: Int, _ layout: Layout
+  ) -> Tensor {
+    let (rows, columns) = (shape[0], shape[1])
+    let stride = bytes.count / rows
     let perWord = layout == .dense ? columns : 32 / bits
-    return words.withBytes { bytes in
-      Tensor(shape: [rows, columns], elementType: .int8) { out in
-        let codes = out.bindMemory(to: Int8.self)
-        parallelRanges(rows, grain: max(1, (1 << 16) / max(1, columns))) { range in
-          for row in range {
-            for first in stride(from: 0, to: columns, by: perWord) {
-              let run = min(perWord, columns - first)
-              let start = (row * count + first / perWord) * 4
-              Kernels.unpack(
-                UnsafeRawBufferPointer(rebasing: bytes[start..<start + (run * bits + 7) / 8]),
-                low: low, bits: bits,
-                UnsafeMutableBufferPointer(
-                  rebasing: codes[row * columns + first..<row * columns + first + run]))
-            }
+    return Tensor(shape: shape, elementType: .int8) { out in
+      let codes = out.bindMemory(to: Int8.self)
+      parallelRanges(rows, grain: max(1, (1 << 16) / max(1, columns))) { range in
+        for row in range {
+          for first in Swift.stride(from: 0, to: columns, by: perWord) {
+            let run = min(perWord, columns - first)
+            let start = row * stride + first / perWord * 4
+            Kernels.unpack(
+              UnsafeRawBufferPointer(rebasing: bytes[start..<start + (run * bits + 7) / 8]),
+              low: low, bits: bits,
+              UnsafeMutableBufferPointer(
+                rebasing: codes[row * columns + first..<row * columns + first + run]))
           }
         }
       }

@@ -40,6 +40,7 @@ private func groups(_ layouts: [ModuleLayout]) -> [[ModuleLayout]] {
       $0[0].weights.format.name == layout.weights.format.name
         && $0[0].weights.granularity == layout.weights.granularity
         && $0[0].weights.symmetric == layout.weights.symmetric
+        && $0[0].weights.scales == layout.weights.scales
         && $0[0].inputs == layout.inputs && $0[0].isPacked == layout.isPacked
     }
     if let index { groups[index].append(layout) } else { groups.append([layout]) }
@@ -70,7 +71,6 @@ private func isEmbedding(_ module: String) -> Bool {
 }
 
 private func description(of layout: ModuleLayout, targets: [String]) -> JSONValue {
-  let weights = layout.weights
   let inputs: JSONValue =
     layout.inputs.map {
       arguments($0.format, $0.granularity, symmetric: $0.symmetric, dynamic: $0.dynamic)
@@ -80,9 +80,20 @@ private func description(of layout: ModuleLayout, targets: [String]) -> JSONValu
     "input_activations": inputs,
     "output_activations": .null,
     "targets": .array(targets.map { .string($0) }),
-    "weights": arguments(
-      weights.format, weights.granularity, symmetric: weights.symmetric, dynamic: false),
+    "weights": weightArguments(layout),
   ]
+}
+
+private func weightArguments(_ layout: ModuleLayout) -> JSONValue {
+  let weights = layout.weights
+  var result = arguments(
+    weights.format, weights.granularity, symmetric: weights.symmetric, dynamic: false)
+  if let name = weights.scales.typeName { result["scale_dtype"] = .string(name) }
+  if let floats = layout.floats {
+    result["type"] = "float"
+    result["strategy"] = .string(floats.strategy)
+  }
+  return result
 }
 
 private func arguments(

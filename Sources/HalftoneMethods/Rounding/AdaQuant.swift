@@ -51,7 +51,7 @@ public struct AdaQuant: ReconstructionMethod, Equatable {
   ) throws -> any RoundingVariables {
     AdaQuantVariables(
       weights, try scheme.grids(for: weights), scheme.format,
-      stepRate: stepLearningRate / learningRate)
+      stepRate: scheme.scalesAreFree ? stepLearningRate / learningRate : 0)
   }
 }
 

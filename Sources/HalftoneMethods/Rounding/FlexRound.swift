@@ -39,6 +39,8 @@ public struct FlexRound: ReconstructionMethod, Equatable {
   /// The step size for fixed input quantizers (LSQ).
   public var inputLearningRate: Float = 4e-5
   /// Whether s1 is learned; without, the ablation "s1 fixed".
+  ///
+  /// Scales of few bits stay as they are found.
   public var learnGrid = true
   /// Whether s3 is learned; without, the ablation "no s3".
   public var rowScale = true
@@ -51,8 +53,8 @@ public struct FlexRound: ReconstructionMethod, Equatable {
     for weights: Tensor, _ scheme: WeightScheme
   ) throws -> any RoundingVariables {
     FlexRoundVariables(
-      weights, try scheme.grids(for: weights), scheme.format, learnGrid: learnGrid,
-      rowScale: rowScale)
+      weights, try scheme.grids(for: weights), scheme.format,
+      learnGrid: learnGrid && scheme.scalesAreFree, rowScale: rowScale)
   }
 }
 

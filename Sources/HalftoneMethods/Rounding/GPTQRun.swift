@@ -15,6 +15,8 @@ private struct GPTQLayout {
   /// The grids of a range search, and one whose scale and zero are still to be set.
   let family: GridFamily
   let grid: ScaledGrid
+  /// Those found before the first column.
+  let grids: GridTable
   /// Whether a group's grid is found from the updated weights when its first column is reached.
   let regroups: Bool
 
@@ -38,8 +40,9 @@ struct GPTQRun {
     layout = GPTQLayout(
       rows: rows, columns: n, groups: grids.groups, tableRows: grids.scales.shape[0],
       scheme: scheme, order: order, group: order.map { $0 / (n / grids.groups) },
-      upper: upper.elements.map(Float.init), family: scheme.family,
+      upper: upper.elements.map(Float.init), family: scheme.family(for: weights),
       grid: ScaledGrid(scale: 1, low: grids.low, high: grids.high, levels: grids.levels),
+      grids: grids,
       regroups: regroups && grids.groups > 1)
     (scales, zeros) = (grids.scales.values, grids.zeros.values)
     codes = [Int8](repeating: 0, count: rows * n)
@@ -93,7 +96,7 @@ struct GPTQRun {
     let table = [layout.tableRows, layout.groups]
     return try QuantizedTensor(
       shape: [rows, columns], format: layout.scheme.format, codes: stored,
-      levels: [Tensor(scales, shape: table)],
+      levels: layout.grids.levels(Tensor(scales, shape: table)),
       zeroPoints: zeros.contains { $0 != 0 } ? Tensor(zeros, shape: table) : nil)
   }
 }

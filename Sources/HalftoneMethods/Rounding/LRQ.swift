@@ -71,7 +71,8 @@ public struct LRQ: ReconstructionMethod, Equatable {
     let grid = try scheme.grids(for: weights)
     let rank = rank(rows: weights.rows, columns: weights.columns, steps: grid.scales.count)
     return LRQVariables(
-      weights, grid, scheme.format, rank: rank, learnGrid: learnGrid,
+      weights, grid, scheme.format, rank: rank,
+      learnGrid: learnGrid && scheme.scalesAreFree,
       factorRate: factorLearningRate == 0 ? 1 : factorLearningRate / learningRate)
   }
 }

@@ -30,7 +30,10 @@ package struct LoRARounding: LearnableRounding {
   package func variables(
     for weights: Tensor, _ scheme: WeightScheme
   ) throws -> any RoundingVariables {
-    LoRARoundingVariables(weights, try scheme.grids(for: weights), scheme.format, self)
+    var settings = self
+    settings.learnGrid = learnGrid && scheme.scalesAreFree
+    return LoRARoundingVariables(
+      weights, try scheme.grids(for: weights), scheme.format, settings)
   }
 }
 

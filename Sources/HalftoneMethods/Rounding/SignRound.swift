@@ -77,7 +77,8 @@ public struct SignRound: ReconstructionMethod, Equatable {
   public func variables(
     for weights: Tensor, _ scheme: WeightScheme
   ) throws -> any RoundingVariables {
-    let ratio = rangeLearningRate == 0 ? 1 : rangeLearningRate / withRate.learningRate
+    var ratio = rangeLearningRate == 0 ? 1 : rangeLearningRate / withRate.learningRate
+    if !scheme.scalesAreFree { ratio = 0 }
     return SignRoundVariables(
       weights, try scheme.grids(for: weights), scheme, range: leastRange...mostRange,
       rangeRate: ratio)

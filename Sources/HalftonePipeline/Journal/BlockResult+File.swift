@@ -35,6 +35,9 @@ extension BlockResult {
       var note = Note(record: layer.record, format: layer.weight.format.name)
       tensors.append((name + ".codes", layer.weight.codes))
       tensors.append((name + ".scales", layer.weight.levels[0]))
+      if layer.weight.levels.count > 1 {
+        tensors.append((name + ".unit", layer.weight.levels[1]))
+      }
       if let zeros = layer.weight.zeroPoints { tensors.append((name + ".zeros", zeros)) }
       tensors += try layer.additions.tensors().map { (name + "." + $0.suffix, $0.tensor) }
       switch layer.inputs {
@@ -98,7 +101,8 @@ extension BlockResult {
     let additions = try LayerAdditions(rows: shape[0], columns: shape[1]) { try optional("." + $0) }
     let weight = try QuantizedTensor(
       shape: shape, format: try format(note.format), codes: tensor(".codes"),
-      levels: [tensor(".scales")], zeroPoints: optional(".zeros"), outliers: additions.outliers)
+      levels: [tensor(".scales")] + [optional(".unit")].compactMap { $0 },
+      zeroPoints: optional(".zeros"), outliers: additions.outliers)
     let inputs: InputQuantizer? =
       switch note.inputs {
       case nil: nil

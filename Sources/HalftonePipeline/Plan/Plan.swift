@@ -1,3 +1,4 @@
+import HalftoneCheckpoints
 import HalftoneMethods
 public import HalftoneSchemes
 import HalftoneTensor
@@ -186,26 +187,15 @@ extension Recipe {
     return scheme
   }
 
-  /// Codes, scales and zero points as compressed-tensors stores them: codes packed into 32-bit words
-  /// row by row, zero points column by column, scales as floats, and the shape; one byte a code
-  /// where the inputs are quantized too.
+  /// Codes, scales and zero points as the checkpoint stores them.
   private func packedByteCount(
     _ scheme: LayerScheme, _ module: ModelLayout.Module, _ fields: SchemeFields
   ) throws(RecipeError) -> Int {
     guard let weights = scheme.weights else { return module.byteCount }
-    let bits = weights.format.bits
     do {
-      let table = try weights.granularity.tableShape(rows: module.rows, columns: module.columns)
-      let cells = table.rows * table.columns
-      let isPacked = scheme.inputs == nil
-      func words(_ count: Int) -> Int { (count * bits + 31) / 32 }
-      let codes =
-        isPacked ? 4 * module.rows * words(module.columns) + 16 : module.rows * module.columns
-      let packsZeros = isPacked && weights.granularity != .tensor
-      let zeros = packsZeros ? 4 * words(table.rows) * table.columns : cells
-      var fixedInputs = 0
-      if let inputs = scheme.inputs, !inputs.dynamic { fixedInputs = inputs.symmetric ? 4 : 5 }
-      return codes + 4 * cells + (weights.symmetric ? 0 : zeros) + fixedInputs
+      return try CompressedTensorsWriter.Module(
+        name: module.name, weights: weights, inputs: scheme.inputs
+      ).byteCount(rows: module.rows, columns: module.columns)
     } catch {
       var line = 0
       if case .fields(let weights) = fields.weights { line = weights.granularityLine }

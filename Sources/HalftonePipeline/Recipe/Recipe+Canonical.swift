@@ -88,6 +88,7 @@ extension WeightFields {
       ("type", type ?? "int"), ("bits", bits.map { "\($0)" }), ("granularity", word),
       ("group", group),
       ("symmetric", symmetric.map { "\($0)" }), ("range", range?.rawValue),
+      ("scales", scales?.rawValue),
     ]
   }
 }

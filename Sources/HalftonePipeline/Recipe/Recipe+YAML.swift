@@ -92,18 +92,24 @@ extension RecipeNode {
   /// "int" or a word that ``NumberFormats`` knows.
   fileprivate func numberFormat() throws(RecipeError) -> String {
     let word = try string()
-    return try NumberFormats.named(word) == nil ? self.word(of: NumberFormats.words) : word
+    if NumberFormats.named(word) != nil { return word }
+    return try self.word(of: NumberFormats.words + NumberFormats.blocks.keys.sorted())
   }
 }
 
 extension WeightFields {
   fileprivate init(_ node: RecipeNode) throws(RecipeError) {
-    let fields = try node.fields(["type", "bits", "granularity", "group", "symmetric", "range"])
-    type = try fields["type"]?.numberFormat()
+    let fields = try node.fields([
+      "type", "bits", "granularity", "group", "symmetric", "range", "scales",
+    ])
+    if let node = fields["type"] { try readType(node, alone: fields) }
     if let node = fields["bits"] { (bits, bitsLine) = (try node.int(in: 2...8), node.line) }
     symmetric = try fields["symmetric"]?.bool()
     if let word = try fields["range"]?.word(of: RangeRule.allCases.map(\.rawValue)) {
       range = RangeRule(rawValue: word)
+    }
+    if let word = try fields["scales"]?.word(of: ScaleFormat.allCases.map(\.rawValue)) {
+      scales = ScaleFormat(rawValue: word)
     }
     let words = ["tensor", "channel", "group"]
     let word = try fields["granularity"]?.word(of: words)
@@ -121,6 +127,21 @@ extension WeightFields {
     default: return
     }
     granularityLine = line
+  }
+
+  /// A type of blocks settles groups and scales, which then must not be stated.
+  private mutating func readType(
+    _ node: RecipeNode, alone fields: [String: RecipeNode]
+  ) throws(RecipeError) {
+    guard let block = NumberFormats.blocks[try node.string()] else {
+      type = try node.numberFormat()
+      return
+    }
+    for key in ["granularity", "group", "scales"] where fields[key] != nil {
+      throw node.error("type: \(try node.string()) settles '\(key)'; leave it out")
+    }
+    (type, scales) = (block.format, block.scales)
+    (granularity, granularityLine) = (.group(block.group), node.line)
   }
 }
 

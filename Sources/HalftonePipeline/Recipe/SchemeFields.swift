@@ -44,6 +44,7 @@ public struct WeightFields: Sendable, Equatable {
   public var granularity: Granularity?
   public var symmetric: Bool?
   public var range: RangeRule?
+  public var scales: ScaleFormat?
   /// Where bits and granularity were stated.
   public var bitsLine = 0
   public var granularityLine = 0
@@ -60,6 +61,7 @@ public struct WeightFields: Sendable, Equatable {
     }
     result.symmetric = other.symmetric ?? symmetric
     result.range = other.range ?? range
+    result.scales = other.scales ?? scales
     return result
   }
 
@@ -68,7 +70,7 @@ public struct WeightFields: Sendable, Equatable {
     guard let format = try numberFormat(type, bits: bits, symmetric) else { return nil }
     return WeightScheme(
       format: format, granularity: granularity ?? .channel, symmetric: symmetric ?? true,
-      range: range ?? .minMSE)
+      range: range ?? .minMSE, scales: scales ?? .float)
   }
 }
 

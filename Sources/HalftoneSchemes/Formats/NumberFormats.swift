@@ -6,6 +6,26 @@ public enum NumberFormats {
     "fp4": FloatFormat.e2m1, "nf4": NormalFloat(),
   ]
 
+  /// A format with what goes with it by its definition.
+  public struct BlockFormat: Sendable {
+    /// A word that ``named(_:)`` knows.
+    public let format: String
+    /// Elements that share a scale.
+    public let group: Int
+    public let scales: ScaleFormat
+  }
+
+  /// The formats of the Microscaling specification, and NVFP4.
+  public static let blocks: [String: BlockFormat] = [
+    "mxfp4": BlockFormat(format: "e2m1", group: 32, scales: .e8m0),
+    "mxfp6": BlockFormat(format: "e2m3", group: 32, scales: .e8m0),
+    "mxfp6-e3m2": BlockFormat(format: "e3m2", group: 32, scales: .e8m0),
+    "mxfp8": BlockFormat(format: "e4m3fn", group: 32, scales: .e8m0),
+    "mxfp8-e5m2": BlockFormat(format: "e5m2", group: 32, scales: .e8m0),
+    "mxint8": BlockFormat(format: "int8", group: 32, scales: .e8m0),
+    "nvfp4": BlockFormat(format: "e2m1", group: 16, scales: .e4m3),
+  ]
+
   /// Words that ``named(_:)`` knows, for messages.
   public static let words = [
     "int", "fp8", "fp4", "nf4", "e4m3", "e5m2", "e3m4", "e2m5", "e3m2", "e2m3", "e2m1", "e3m0",

@@ -8,9 +8,12 @@ public struct GridTable: Sendable {
   public var high: Float
   /// Those of a format whose values are not one apart.
   public var levels: LevelTable?
+  /// What files store apart from the scales, which are multiples of it: 1 but for two-level scales.
+  public var unit: Float
 
   public init(
-    scales: Tensor, zeros: Tensor, low: Float, high: Float, levels: LevelTable? = nil
+    scales: Tensor, zeros: Tensor, low: Float, high: Float, levels: LevelTable? = nil,
+    unit: Float = 1
   ) {
     precondition(scales.shape.count == 2 && zeros.shape == scales.shape)
     self.scales = scales
@@ -18,6 +21,7 @@ public struct GridTable: Sendable {
     self.low = low
     self.high = high
     self.levels = levels
+    self.unit = unit
   }
 
   public var groups: Int { scales.shape[1] }

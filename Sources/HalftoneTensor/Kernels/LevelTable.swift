@@ -32,10 +32,10 @@ public struct LevelTable: Sendable, Hashable {
     let levels = Self.rising(values)
     precondition(levels.count >= 2, "a table of \(levels.count) finite values")
     let depth = Int.bitWidth - (levels.count - 1).leadingZeroBitCount
-    let size = 1 << depth
+    let size = max(16, 1 << depth)
     func padded(_ table: [Float], with filler: Float) -> UnsafePointer<Float> {
-      let memory = UnsafeMutablePointer<Float>.allocate(capacity: size + 1)
-      memory.initialize(repeating: filler, count: size + 1)
+      let memory = UnsafeMutablePointer<Float>.allocate(capacity: size)
+      memory.initialize(repeating: filler, count: size)
       memory.update(from: table, count: table.count)
       return UnsafePointer(memory)
     }
@@ -80,7 +80,7 @@ public struct LevelTable: Sendable, Hashable {
   /// The smallest level.
   public var low: Float { pointer.pointee.values[0] }
   /// The largest level.
-  public var high: Float { pointer.pointee.values[1 << Int(pointer.pointee.depth)] }
+  public var high: Float { pointer.pointee.values[(1 << Int(pointer.pointee.depth)) - 1] }
 
   /// The level nearest to `x`; the smallest for what is not a number.
   public func nearest(to x: Float) -> (value: Float, code: Int) {

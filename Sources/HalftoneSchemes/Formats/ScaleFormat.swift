@@ -1,0 +1,78 @@
+public import HalftoneTensor
+
+/// Which numbers the scales of a matrix may be.
+public enum ScaleFormat: String, Sendable, CaseIterable {
+  /// Any float.
+  case float
+  /// Powers of two, in files the eight bits of their exponent plus 127: MXFP4 and its kin.
+  ///
+  /// Open Compute Project, *Microscaling Formats Specification* 1.0, 2023, section 6.3.
+  case e8m0
+  /// 8-bit floats with a float for the whole matrix beside them: NVFP4.
+  case e4m3
+}
+
+/// The scales a search may choose, which are all multiples of a matrix's own.
+struct ScaleRule {
+  let format: ScaleFormat
+  /// The float that scales of ``ScaleFormat/e4m3`` stand beside, else 1.
+  let unit: Float
+  /// The largest code's value.
+  private let high: Float
+
+  /// For values of magnitudes up to `largest` in codes up to `high`.
+  ///
+  /// The scale of the whole is that with which the largest group takes the largest scale:
+  /// largest/(448·high).
+  init(_ format: ScaleFormat, largest: Float, high: Float) {
+    self.format = format
+    self.high = high
+    guard format == .e4m3 else {
+      unit = 1
+      return
+    }
+    // Files hold 1/unit: one whose inverse leads back.
+    var inverse = FloatFormat.e4m3fn.extent.high * high / largest
+    for _ in 0..<8 where 1 / (1 / inverse) != inverse { inverse = 1 / (1 / inverse) }
+    let usable = inverse.isFinite && inverse > 0 && (1 / inverse) >= .leastNormalMagnitude
+    unit = usable ? 1 / inverse : 1
+  }
+
+  private static let e4m3 = LevelTable.shared((0..<256).map(FloatFormat.e4m3fn.value))
+
+  /// `scale` in this format, which is to take the largest code to `reach`.
+  ///
+  /// A power of two has the exponent of the reach less that of the largest code, so that values near the
+  /// end may be clamped; other scales are rounded to nearest, none to 0.
+  func rounded(_ scale: Float, reach: Float) -> Float {
+    switch format {
+    case .float: return scale
+    case .e8m0:
+      guard reach.isNormal else { return 1 }
+      // 2⁻¹²⁷, the least that files hold, is no normal float.
+      let exponent = max(-126, min(127, reach.exponent - high.exponent))
+      return Float(sign: .plus, exponent: exponent, significand: 1)
+    case .e4m3: return max(Self.e4m3.nearest(to: scale / unit).value, 0x1p-9) * unit
+    }
+  }
+
+  /// Fractions of the whole range that a search looks at, falling; `count` where scales are not so few that
+  /// neighbours among those would be the same.
+  func fractions(_ count: Int) -> [Float] {
+    format == .e8m0
+      ? [2, 1, 0.5, 0.25, 0.125]
+      : stride(from: count, through: 1, by: -1).map { Float($0) / Float(count) }
+  }
+}
+
+extension GridTable {
+  /// The tables of ``QuantizedTensor/levels`` for `scales`, of which these are the grids' own: the scales as
+  /// stored, and what all of them are multiplied with.
+  public func levels(_ scales: Tensor? = nil) -> [Tensor] {
+    let scales = scales ?? self.scales
+    guard unit != 1 else { return [scales] }
+    let rule = LevelTable.shared((0..<256).map(FloatFormat.e4m3fn.value))
+    let stored = scales.values.map { rule.nearest(to: $0 / unit).value }
+    return [Tensor(stored, shape: scales.shape), Tensor([unit], shape: [1, 1])]
+  }
+}
