@@ -50,7 +50,9 @@ import Testing
     }
   }
 
-  @Test(arguments: [RangeRule.minMax, .minMSE]) func twoLevelsHoldEightBitFloats(range: RangeRule) throws {
+  @Test(arguments: [RangeRule.minMax, .minMSE]) func twoLevelsHoldEightBitFloats(range: RangeRule)
+    throws
+  {
     let x = weights([8, 64], 9)
     let scheme = try scheme("nvfp4", range)
     let table = try scheme.grids(for: x)
@@ -67,7 +69,8 @@ import Testing
     if range == .minMax {
       for (group, stored) in zip(groups(x, 16), levels[0].values) {
         let amax = group.map(abs).max() ?? 0
-        #expect(abs(Double(stored) - Double(amax / 6 / table.unit)) <= Double(stored) / 16 + 0x1p-10)
+        #expect(
+          abs(Double(stored) - Double(amax / 6 / table.unit)) <= Double(stored) / 16 + 0x1p-10)
       }
     }
     let quantized = try table.quantize(x, format: scheme.format)

@@ -14,7 +14,8 @@ struct FloatLayout {
   init?(_ weights: WeightScheme, _ inputs: InputScheme?) {
     switch (weights.format.name, weights.granularity, weights.scales) {
     case ("e4m3fn", .tensor, .float), ("e4m3fn", .channel, .float):
-      self.init("naive-quantized", withInputs: "float-quantized", strategy: "\(weights.granularity)")
+      self.init(
+        "naive-quantized", withInputs: "float-quantized", strategy: "\(weights.granularity)")
     case ("e4m3fn", .group(32), .e8m0) where inputs == nil:
       self.init("mxfp8-quantized", strategy: "group")
     case ("e2m1", .group(32), .e8m0) where inputs == nil:

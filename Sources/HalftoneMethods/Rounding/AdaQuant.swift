@@ -62,15 +62,18 @@ public struct AdaQuantVariables: RoundingVariables {
   public let format: any NumberFormat
   /// ln(s / s₀), shaped as the grid's scales.
   public private(set) var logStep: Tensor
-  /// V / s₀: [out, in].
+  /// V / s₀, on floats over the distance of the values around W / s₀ too: [out, in].
   public private(set) var v: Tensor
   private let stepRate: Float
+  /// What V is measured in besides s₀; nil for 1.
+  private let steps: Tensor?
 
   init(_ weights: Tensor, _ grid: GridTable, _ format: any NumberFormat, stepRate: Float) {
     original = weights
     self.grid = grid
     self.format = format
     self.stepRate = stepRate
+    steps = weights.steps(on: grid)
     logStep = Tensor(repeating: 0, shape: grid.scales.shape).tracked()
     v = Tensor(repeating: 0, shape: weights.shape).tracked()
   }
@@ -83,7 +86,7 @@ public struct AdaQuantVariables: RoundingVariables {
   public var relativeRates: [Float] { [stepRate, 1] }
 
   public func weights() -> Tensor {
-    original.perturbedRounded(grid, logStep: logStep, v: v)
+    original.perturbedRounded(grid, logStep: logStep, v: steps.map { v * $0 } ?? v)
   }
 
   public func penalty(progress: Float) -> Tensor? { nil }

@@ -98,6 +98,8 @@ public struct SignRoundVariables: RoundingVariables {
   public private(set) var upper: Tensor
   private let range: ClosedRange<Float>
   private let rangeRate: Float
+  /// What V is measured in besides the scale; nil for 1.
+  private let steps: Tensor?
 
   init(
     _ weights: Tensor, _ grid: GridTable, _ scheme: WeightScheme, range: ClosedRange<Float>,
@@ -108,6 +110,7 @@ public struct SignRoundVariables: RoundingVariables {
     format = scheme.format
     self.range = range
     self.rangeRate = rangeRate
+    steps = weights.steps(on: grid)
     let one = Tensor(repeating: 1, shape: grid.scales.shape)
     v = Tensor(repeating: 0, shape: weights.shape).tracked()
     lower = scheme.symmetric ? nil : one.tracked()
@@ -127,7 +130,7 @@ public struct SignRoundVariables: RoundingVariables {
   public var relativeRates: [Float] { [1, rangeRate] + (lower == nil ? [] : [rangeRate]) }
 
   public func weights() -> Tensor {
-    original.signRounded(grid, v: v, lower: lower, upper: upper)
+    original.signRounded(grid, v: steps.map { v * $0 } ?? v, lower: lower, upper: upper)
   }
 
   public func penalty(progress: Float) -> Tensor? { nil }

@@ -82,6 +82,21 @@ public struct LevelTable: Sendable, Hashable {
   /// The largest level.
   public var high: Float { pointer.pointee.values[(1 << Int(pointer.pointee.depth)) - 1] }
 
+  /// The distance between the levels around `x`; of the outer two beyond the range.
+  func step(at x: Float) -> Float {
+    let table = pointer.pointee
+    let last = (1 << Int(table.depth)) - 1
+    var place = 0
+    var half = (last + 1) >> 1
+    while half > 0 {
+      if x >= table.values[place + half] { place += half }
+      half >>= 1
+    }
+    // The last level is repeated to the end of the table.
+    while place > 0, table.values[place] >= high { place -= 1 }
+    return table.values[place + 1] - table.values[place]
+  }
+
   /// The level nearest to `x`; the smallest for what is not a number.
   public func nearest(to x: Float) -> (value: Float, code: Int) {
     let table = pointer.pointee

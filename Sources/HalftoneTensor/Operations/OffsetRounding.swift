@@ -37,6 +37,18 @@ extension Tensor {
       }
   }
 
+  /// The distance between the two values of `grid` around each weight, in scales; nil for uniform grids.
+  ///
+  /// What an offset is measured in where values are not one apart. Outside the range it is that of the outer
+  /// values.
+  public func steps(on grid: GridTable) -> Tensor? {
+    guard let levels = grid.levels else { return nil }
+    let w = floats
+    return runs(of: grid) { cell, i, n, out in
+      for j in 0..<n { out[j] = levels.step(at: w[i + j] / cell.scale) }
+    }
+  }
+
   /// Each weight plus its offset times the step of its grid in `units`, rounded to `grid`.
   private func offsetRounded(_ grid: GridTable, _ offset: Tensor, units: GridTable) -> Tensor {
     let (w, v) = (floats, offset.floats)
