@@ -146,13 +146,15 @@ import Testing
   @Test(arguments: Recipe.shippedNames) func shippedRecipesCanBePlanned(_ name: String) throws {
     var recipe = try Recipe.load(name)
     recipe.calibration.length = 128
-    if name.hasSuffix("-g128") || name.hasSuffix("-g64") {  // wider than this model's rows
+    // Groups wider than this model's rows.
+    if name.hasSuffix("-g128") || name.hasSuffix("-g64") || name == "w4a16" {
       #expect(throws: RecipeError.self) { try Plan(recipe, for: Self.layout) }
       return
     }
     let plan = try Plan(recipe, for: Self.layout)
     #expect(plan.bytesAfter < plan.bytesBefore)
-    let needsNoText = name.hasPrefix("rtn") && name != "rtn-w4a16-bias-correction"
+    let needsNoText =
+      name == "w8a8-fp8" || name.hasPrefix("rtn") && name != "rtn-w4a16-bias-correction"
     #expect(plan.needsCalibration != needsNoText)
     #expect(plan.layers.allSatisfy { $0.scheme?.weights != nil })
   }

@@ -16,4 +16,5 @@ let shippedRecipes: [String: String] = [
   quanteaseRecipes,
   rtnRecipes,
   signroundRecipes,
+  tunedRecipes,
 ].reduce(into: [:]) { $0.merge($1) { $1 } }

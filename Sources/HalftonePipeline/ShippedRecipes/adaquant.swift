@@ -1,5 +1,5 @@
 // swift-format-ignore-file
-// Written by Scripts/embed-recipes from Recipes/adaquant*.yaml; do not edit.
+// Written by Scripts/embed-recipes from Recipes/*.yaml; do not edit.
 
 let adaquantRecipes: [String: String] = [
   "adaquant-w4a16": #"""

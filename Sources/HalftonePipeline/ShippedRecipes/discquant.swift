@@ -1,5 +1,5 @@
 // swift-format-ignore-file
-// Written by Scripts/embed-recipes from Recipes/discquant*.yaml; do not edit.
+// Written by Scripts/embed-recipes from Recipes/*.yaml; do not edit.
 
 let discquantRecipes: [String: String] = [
   "discquant-w3a16-g64": #"""

@@ -1,11 +1,11 @@
 // swift-format-ignore-file
-// Written by Scripts/embed-recipes from Recipes/flexround*.yaml; do not edit.
+// Written by Scripts/embed-recipes from Recipes/*.yaml; do not edit.
 
 let flexroundRecipes: [String: String] = [
-  "flexround": #"""
-    # 4-bit weights per channel by FlexRound.
+  "flexround-nvfp4": #"""
+    # NVFP4: 4-bit floats in groups of 16 with scales of 8 bits, roundings learned by FlexRound.
     scheme:
-      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
+      weights: { type: nvfp4, range: min-mse }
       ignore: [ lm_head, embed_tokens ]
     steps:
       - flexround
@@ -90,6 +90,16 @@ let flexroundRecipes: [String: String] = [
     scheme:
       weights: { type: int, bits: 8, granularity: channel, symmetric: true, range: min-mse }
       inputs: { type: int, bits: 8, granularity: token, dynamic: true, symmetric: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - flexround
+    calibration: { samples: 512, length: 256 }
+
+    """#,
+  "flexround": #"""
+    # 4-bit weights per channel by FlexRound.
+    scheme:
+      weights: { type: int, bits: 4, granularity: channel, symmetric: true, range: min-mse }
       ignore: [ lm_head, embed_tokens ]
     steps:
       - flexround

@@ -1,7 +1,17 @@
 // swift-format-ignore-file
-// Written by Scripts/embed-recipes from Recipes/gptq*.yaml; do not edit.
+// Written by Scripts/embed-recipes from Recipes/*.yaml; do not edit.
 
 let gptqRecipes: [String: String] = [
+  "gptq-nvfp4": #"""
+    # NVFP4: 4-bit floats in groups of 16 with scales of 8 bits, by GPTQ.
+    scheme:
+      weights: { type: nvfp4, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - gptq
+    calibration: { samples: 128, length: 256 }
+
+    """#,
   "gptq-w3a16-asymmetric": #"""
     # 3-bit weights per channel by GPTQ, towards the outputs of the original network.
     scheme:

@@ -1,5 +1,5 @@
 // swift-format-ignore-file
-// Written by Scripts/embed-recipes from Recipes/lrq*.yaml; do not edit.
+// Written by Scripts/embed-recipes from Recipes/*.yaml; do not edit.
 
 let lrqRecipes: [String: String] = [
   "lrq-w3a16": #"""

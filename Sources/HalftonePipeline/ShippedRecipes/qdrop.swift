@@ -1,5 +1,5 @@
 // swift-format-ignore-file
-// Written by Scripts/embed-recipes from Recipes/qdrop*.yaml; do not edit.
+// Written by Scripts/embed-recipes from Recipes/*.yaml; do not edit.
 
 let qdropRecipes: [String: String] = [
   "qdrop-w4a4": #"""

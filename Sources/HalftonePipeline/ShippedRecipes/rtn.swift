@@ -1,7 +1,25 @@
 // swift-format-ignore-file
-// Written by Scripts/embed-recipes from Recipes/rtn*.yaml; do not edit.
+// Written by Scripts/embed-recipes from Recipes/*.yaml; do not edit.
 
 let rtnRecipes: [String: String] = [
+  "rtn-mxfp4": #"""
+    # MXFP4: 4-bit floats in groups of 32 with powers of two as scales, rounded to nearest.
+    scheme:
+      weights: { type: mxfp4, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - rtn
+
+    """#,
+  "rtn-nvfp4": #"""
+    # NVFP4: 4-bit floats in groups of 16 with scales of 8 bits, rounded to nearest.
+    scheme:
+      weights: { type: nvfp4, range: min-mse }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - rtn
+
+    """#,
   "rtn-w4a16-bias-correction": #"""
     # 4-bit weights per channel, rounded to nearest, with biases that restore the means of the outputs.
     scheme:

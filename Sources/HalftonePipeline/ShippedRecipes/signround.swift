@@ -1,5 +1,5 @@
 // swift-format-ignore-file
-// Written by Scripts/embed-recipes from Recipes/signround*.yaml; do not edit.
+// Written by Scripts/embed-recipes from Recipes/*.yaml; do not edit.
 
 let signroundRecipes: [String: String] = [
   "signround-w3a16": #"""
