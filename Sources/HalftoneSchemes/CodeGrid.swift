@@ -61,14 +61,9 @@ public struct CodeGrid: Sendable {
     return NeighbouringCodes(below: below, above: pair?.above ?? below)
   }
 
-  /// Where the values are uniform and the scales one table of row groups.
+  /// Where the scales are one table of row groups, times one number for all at most.
   private var table: GridTable? {
-    guard case .uniform(let low, let high) = format.values, levels.count == 1,
-      levels[0].shape[0] == 1 && levels[0].shape[1] == 1 || levels[0].shape[0] == shape[0]
-    else { return nil }
-    return GridTable(
-      scales: levels[0], zeros: zeroPoints ?? Tensor(repeating: 0, shape: levels[0].shape),
-      low: Float(low), high: Float(high))
+    GridTable(format: format, levels: levels, zeroPoints: zeroPoints, rows: shape[0])
   }
 
   /// The format's finite values in rising order, each once, with the first code that stands for it.
@@ -107,10 +102,18 @@ private struct NeighbourSearch {
 
   private var grain: Int { max(1, (1 << 14) / max(1, columns)) }
 
-  /// clamp(⌊w/s⌋ + z) and clamp(⌈w/s⌉ + z).
+  /// clamp(⌊w/s⌋ + z) and clamp(⌈w/s⌉ + z), or the levels around w/s.
   func search(_ table: GridTable, rows: Int) {
     parallelRanges(rows, grain: grain) { range in
       table.forEachRun(rows: range, columns: columns) { grid, _, run in
+        if let levels = grid.levels {
+          for i in run {
+            let pair = levels.codes(around: weights[i] / grid.scale)
+            below[i] = Int8(truncatingIfNeeded: pair.below)
+            above[i] = Int8(truncatingIfNeeded: pair.above)
+          }
+          return
+        }
         for i in run {
           let quotient = weights[i] / grid.scale
           below[i] = code(quotient.rounded(.down) + grid.zero, grid)

@@ -64,16 +64,7 @@ public struct QuantizedTensor: Sendable {
 
   /// The grids, where the scales are one table of row groups, times one number for all at most.
   public var gridTable: GridTable? {
-    guard levels.dropFirst().allSatisfy({ $0.count == 1 }),
-      format.levels == nil || zeroPoints == nil,
-      levels[0].shape[0] == 1 && levels[0].shape[1] == 1 || levels[0].shape[0] == shape[0]
-    else { return nil }
-    let unit = levels.dropFirst().reduce(1) { $0 * $1.scalar }
-    return GridTable(
-      scales: unit == 1
-        ? levels[0] : Tensor(levels[0].values.map { $0 * unit }, shape: levels[0].shape),
-      zeros: zeroPoints ?? Tensor(repeating: 0, shape: levels[0].shape),
-      low: format.extent.low, high: format.extent.high, levels: format.levels, unit: unit)
+    GridTable(format: format, levels: levels, zeroPoints: zeroPoints, rows: shape[0])
   }
 
   /// The numbers the codes stand for: [rows, columns] float.
@@ -151,6 +142,20 @@ public struct OutlierSet: Sendable, Equatable {
 }
 
 extension GridTable {
+  /// The grids of a matrix with so many rows; nil where its scales have another form.
+  init?(format: any NumberFormat, levels: [Tensor], zeroPoints: Tensor?, rows: Int) {
+    let values = format.levels
+    guard levels.dropFirst().allSatisfy({ $0.count == 1 }), values == nil || zeroPoints == nil,
+      levels[0].shape[0] == 1 && levels[0].shape[1] == 1 || levels[0].shape[0] == rows
+    else { return nil }
+    let unit = levels.dropFirst().reduce(1) { $0 * $1.scalar }
+    let scales =
+      unit == 1 ? levels[0] : Tensor(levels[0].values.map { $0 * unit }, shape: levels[0].shape)
+    self.init(
+      scales: scales, zeros: zeroPoints ?? Tensor(repeating: 0, shape: levels[0].shape),
+      low: format.extent.low, high: format.extent.high, levels: values, unit: unit)
+  }
+
   /// `weights` [rows, columns] rounded to the nearest codes of these grids.
   public func quantize(_ weights: Tensor, format: any NumberFormat) throws(SchemeError)
     -> QuantizedTensor

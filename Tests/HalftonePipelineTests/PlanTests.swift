@@ -143,6 +143,57 @@ import Testing
     #expect(plan.warnings[0].contains("'nothing' matches no linear layer"))
   }
 
+  /// The grid of `down_proj` after an override of a base; the canonical text means the same.
+  @Test(arguments: [
+    ("{ bits: 4 }", "{ symmetric: false }", "int4 channel asymmetric"),
+    ("{ bits: 4 }", "{ type: int, group: 32 }", "int4 group 32 symmetric"),
+    ("{ type: nvfp4 }", "{ range: min-max }", "e2m1 group 16 symmetric e4m3 scales"),
+    ("{ type: nvfp4 }", "{ type: int, bits: 8 }", "int8 channel symmetric"),
+    ("{ type: mxfp4 }", "{ type: fp8 }", "e4m3fn channel symmetric"),
+    ("{ bits: 4, group: 64 }", "{ type: mxfp4 }", "e2m1 group 32 symmetric e8m0 scales"),
+    ("{ bits: 4 }", "{ type: nf4 }", "nf4 channel symmetric"),
+    ("{ type: fp4 }", "{ type: int4, symmetric: false }", "int4 channel asymmetric"),
+  ])
+  func overridesOfFormats(_ c: (base: String, override: String, grid: String)) throws {
+    let yaml = """
+      scheme: { weights: \(c.base) }
+      overrides: [ { targets: "*down_proj", weights: \(c.override) } ]
+      steps: [ rtn ]
+      """
+    let layout = ModelLayout(
+      source: "wide",
+      modules: Self.layout.modules.map { module in
+        var module = module
+        module.columns = 128
+        return module
+      }, blockCount: 2, hiddenSize: 64, vocabularySize: 100, contextLength: 128, byteCount: 1 << 20)
+    let recipe = try Recipe(yaml: yaml, source: "r.yaml")
+    let again = try Recipe(yaml: recipe.canonicalText, source: "r.yaml")
+    let schemes = try [recipe, again].map { try Plan($0, for: layout).layers.map(\.scheme) }
+    #expect(schemes[0][1]?.weights?.grid == c.grid)
+    #expect(schemes[0] == schemes[1])
+  }
+
+  @Test(arguments: [
+    ("{ type: fp8, symmetric: false }", "{ bits: 8 }", "no zero points"),
+    ("{ bits: 4, symmetric: false, scales: e8m0 }", "{ bits: 8 }", "no zero points"),
+    ("{ type: fp4, bits: 6 }", "{ bits: 8 }", "has 4 bits, not 6"),
+    ("{ type: mxfp4, group: 16 }", "{ bits: 8 }", "settles 'group'"),
+    ("{ type: fp4 }", "{ type: int }", "needs 'bits'"),
+    ("{ type: fp4 }", "{ bits: 8 }", "has 4 bits, not 8"),
+    ("{ type: mxfp4 }", "{ group: 16 }", "settles granularity"),
+    ("{ type: fp5 }", "{ bits: 8 }", "did you mean"),
+    ("{ bits: 4 }\n  inputs: { type: mxfp4 }", "{ bits: 8 }", "cannot be 'mxfp4'"),
+  ])
+  func formatsThatContradict(_ c: (base: String, override: String, message: String)) {
+    let yaml =
+      "scheme:\n  weights: \(c.base)\n"
+      + "overrides: [ { targets: \"*down_proj\", weights: \(c.override) } ]\nsteps: [ rtn ]"
+    let error = #expect(throws: RecipeError.self) { try Self.plan(yaml) }
+    let text = error.map { "\($0)" } ?? ""
+    #expect(text.contains(c.message) && text.hasPrefix("r.yaml:"), "\(text)")
+  }
+
   @Test(arguments: Recipe.shippedNames) func shippedRecipesCanBePlanned(_ name: String) throws {
     var recipe = try Recipe.load(name)
     recipe.calibration.length = 128

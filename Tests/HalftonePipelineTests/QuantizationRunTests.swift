@@ -34,6 +34,12 @@ import Testing
     "weights: { bits: 8, granularity: tensor, symmetric: false }",
     "weights: { bits: 4, symmetric: false }\n  inputs: { bits: 8 }",
     "weights: { bits: 8 }\n  inputs: { bits: 8, granularity: tensor, symmetric: false }",
+    "weights: { type: fp8 }\n  inputs: { type: fp8 }",
+    // In Halftone's own format.
+    "weights: { type: nf4 }", "weights: { type: fp8, group: 4 }",
+    "weights: { type: e3m2, scales: e8m0 }", "weights: { type: fp4, group: 4, scales: e4m3 }",
+    "weights: { type: int, bits: 8, group: 4, scales: e8m0 }",
+    "weights: { type: e5m2 }\n  inputs: { type: e3m4, granularity: tensor }",
   ]
 
   @Test(arguments: schemes) func whatIsWrittenIsWhatWasPlanned(_ scheme: String) throws {

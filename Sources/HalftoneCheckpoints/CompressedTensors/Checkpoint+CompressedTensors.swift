@@ -38,8 +38,11 @@ extension Checkpoint {
     guard let scale = try number(module + ".input_scale"), scale.isFinite, scale > 0 else {
       throw CheckpointError(.malformed, "\(place): input_scale is missing or not above 0")
     }
-    return .fixed(
-      scheme, scale: scale, zeroPoint: try number(module + ".input_zero_point") ?? 0)
+    let zero = try number(module + ".input_zero_point") ?? 0
+    guard zero == 0 || scheme.format is IntegerFormat else {
+      throw CheckpointError(.malformed, "\(place): a zero point beside \(scheme.format.name)")
+    }
+    return .fixed(scheme, scale: scale, zeroPoint: zero)
   }
 
   /// How the linear layer `module` is quantized; nil where it is not.
@@ -56,7 +59,7 @@ extension Checkpoint {
   public func quantizedShape(_ module: String) throws -> [Int]? {
     guard let scheme = try storedScheme(module)?.weights else { return nil }
     if try packedName(module) != nil {
-      return try packedLayout(module, bits: scheme.format.bits).shape
+      return try packedLayout(module, scheme.format).shape
     }
     guard contains(module + ".weight") else { return nil }
     let stored = try description(of: module + ".weight")
@@ -90,7 +93,7 @@ extension Checkpoint {
   private func packedCodes(
     _ module: String, _ format: any NumberFormat
   ) throws -> (Tensor, PackedCodes.Layout) {
-    let (shape, layout) = try packedLayout(module, bits: format.bits)
+    let (shape, layout) = try packedLayout(module, format)
     let name = try packedName(module) ?? module + ".weight_packed"
     let codes = try withBytes(of: name) { bytes in
       PackedCodes.unpack(
@@ -116,11 +119,12 @@ extension Checkpoint {
   }
 
   private func packedLayout(
-    _ module: String, bits: Int
+    _ module: String, _ format: any NumberFormat
   ) throws -> (shape: [Int], layout: PackedCodes.Layout) {
     let name = try packedName(module) ?? module + ".weight_packed"
-    let words = try description(of: name)
-    if words.type == .uint8, words.shape.count == 2, !words.shape.contains(0),
+    let (words, bits) = (try description(of: name), format.bits)
+    if words.type == .uint8, !(format is IntegerFormat), words.shape.count == 2,
+      !words.shape.contains(0),
       words.shape[1] < 1 << 31, words.shape[1] * 8 % bits == 0
     {
       return ([words.shape[0], words.shape[1] * 8 / bits], .dense)
@@ -165,7 +169,9 @@ extension Checkpoint {
     guard description.shape.count == 2, !description.shape.contains(0) else {
       throw CheckpointError(.malformed, "\(path): \(name) \(description.shape) is not a matrix")
     }
-    guard (description.type == .int8) == (format is IntegerFormat) else {
+    let expected: StoredType? =
+      format is IntegerFormat ? .int8 : format.name == "e4m3fn" ? .float8e4m3 : nil
+    guard description.type == expected else {
       throw CheckpointError(
         .malformed,
         "\(path): \(name) is \(description.type.rawValue), but quantization_config says \(format.name)"
@@ -225,9 +231,11 @@ extension Checkpoint {
     let scales = Tensor(values, shape: [table.rows, table.columns])
     guard scheme.scales == .e4m3 else { return [scales] }
     let global = try number(module + ".weight_global_scale")
-    guard let global, global > 0, global.isFinite, (1 / global).isNormal else {
+    guard let global, global > 0, global.isFinite, (1 / global).isNormal,
+      ((values.max() ?? 0) * (1 / global)).isFinite
+    else {
       throw CheckpointError(
-        .malformed, "\(path): \(module).weight_global_scale is missing or not above 0")
+        .malformed, "\(path): \(module).weight_global_scale is missing, not above 0 or too small")
     }
     return global == 1 ? [scales] : [scales, Tensor([1 / global], shape: [1, 1])]
   }

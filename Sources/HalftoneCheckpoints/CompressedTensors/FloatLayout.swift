@@ -61,7 +61,9 @@ extension ScaleFormat {
     case .float: nil
     case .e8m0: scales.values.map { UInt8(clamping: Int($0.exponent) + 127) }
     case .e4m3:
-      scales.values.map { UInt8(FloatFormat.e4m3fn.levels?.nearest(to: $0).code ?? 0) }
+      FloatFormat.e4m3fn.levels.map { levels in
+        scales.values.map { UInt8(levels.nearest(to: $0).code) }
+      }
     }
   }
 

@@ -89,6 +89,10 @@ private func weightArguments(_ layout: ModuleLayout) -> JSONValue {
   var result = arguments(
     weights.format, weights.granularity, symmetric: weights.symmetric, dynamic: false)
   if let name = weights.scales.typeName { result["scale_dtype"] = .string(name) }
+  if layout.isPacked, weights.integers == nil {
+    // In a layout of our own a name that says which floats.
+    result["type"] = .string(weights.format.name)
+  }
   if let floats = layout.floats {
     result["type"] = "float"
     result["strategy"] = .string(floats.strategy)

@@ -3,6 +3,8 @@ import Foundation
 /// What a run's result depends on; a run is resumed only if none of it changed.
 struct RunFingerprint: Codable, Equatable {
   var halftone: String
+  /// How blocks are laid down in the journal; nil in runs of before it was counted.
+  var journal: Int? = 2
   /// Hash of the model's weights, configuration and tokenizer.
   var model: String
   /// With every default written out.
@@ -24,6 +26,7 @@ struct RunFingerprint: Codable, Equatable {
       if !same { differences.append("\(name) (\(theirs) then, \(mine) now)") }
     }
     compare("version", halftone, other.halftone, halftone == other.halftone)
+    if journal != other.journal { differences.append("the journal's layout") }
     if model != other.model { differences.append("the model's files") }
     if recipe != other.recipe { differences.append("the recipe") }
     if calibration != other.calibration { differences.append("the calibration text") }

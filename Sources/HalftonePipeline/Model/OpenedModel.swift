@@ -68,7 +68,8 @@ public struct OpenedModel: Sendable {
   public func layout() throws -> ModelLayout {
     try ModelLayout(of: model, source: path, byteCount: store.byteCount()) { module in
       guard !store.contains(module + ".weight_packed"),
-        ![.int8, .int32].contains(try store.storedType(of: module + ".weight")),
+        ![.int8, .int32, .float8e4m3, .float8e5m2].contains(
+          try store.storedType(of: module + ".weight")),
         try store.description(of: module + ".weight").blocks == nil
       else {
         throw PipelineError(

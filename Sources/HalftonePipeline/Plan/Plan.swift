@@ -173,9 +173,15 @@ extension Recipe {
     do {
       guard let weights = try weightFields.scheme() else { return nil }
       scheme = LayerScheme(weights: weights)
-      if case .fields(let inputs) = fields.inputs { scheme.inputs = try inputs.scheme() }
     } catch {
       throw RecipeError(file: source, line: weightFields.bitsLine, "\(module.name): \(error)")
+    }
+    if case .fields(let inputs) = fields.inputs {
+      do {
+        scheme.inputs = try inputs.scheme()
+      } catch {
+        throw RecipeError(file: source, line: inputs.line, "\(module.name): \(error)")
+      }
     }
     for step in steps {
       do {

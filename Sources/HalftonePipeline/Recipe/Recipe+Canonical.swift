@@ -7,12 +7,12 @@ extension Recipe {
   ///
   /// It is YAML that reads back as this recipe, and what tells a resumed run that nothing changed.
   public var canonicalText: String {
-    var lines = ["scheme:"] + scheme.canonicalLines.map { "  \($0)" }
+    var lines = ["scheme:"] + scheme.canonicalLines(isBase: true).map { "  \($0)" }
     if !ignore.isEmpty { lines.append("  ignore: \(Self.quoted(ignore))") }
     if !overrides.isEmpty { lines.append("overrides:") }
     for override in overrides {
       lines.append("  - targets: \(Self.quoted(override.targets))")
-      lines += override.fields.canonicalLines.map { "    \($0)" }
+      lines += override.fields.canonicalLines(isBase: false).map { "    \($0)" }
     }
     lines.append("steps:")
     for step in steps {
@@ -58,17 +58,19 @@ extension Recipe {
 }
 
 extension SchemeFields {
-  fileprivate var canonicalLines: [String] {
+  fileprivate func canonicalLines(isBase: Bool) -> [String] {
     var lines: [String] = []
     switch weights {
     case .unstated: break
     case .none: lines.append("weights: none")
-    case .fields(let fields): lines.append("weights: \(Self.map(fields.canonicalFields))")
+    case .fields(let fields):
+      lines.append("weights: \(Self.map(fields.canonicalFields(isBase: isBase)))")
     }
     switch inputs {
     case .unstated: break
     case .none: lines.append("inputs: none")
-    case .fields(let fields): lines.append("inputs: \(Self.map(fields.canonicalFields))")
+    case .fields(let fields):
+      lines.append("inputs: \(Self.map(fields.canonicalFields(isBase: isBase)))")
     }
     return lines
   }
@@ -80,12 +82,14 @@ extension SchemeFields {
 }
 
 extension WeightFields {
-  fileprivate var canonicalFields: [(String, String?)] {
+  /// What is stated; of the scheme that others override the type even if it is not.
+  fileprivate func canonicalFields(isBase: Bool) -> [(String, String?)] {
     var group: String?
     if case .group(let size) = granularity { group = "\(size)" }
     let word = group == nil ? granularity.map { "\($0)" } : "group"
     return [
-      ("type", type ?? "int"), ("bits", bits.map { "\($0)" }), ("granularity", word),
+      ("type", type ?? (isBase ? "int" : nil)), ("bits", bits.map { "\($0)" }),
+      ("granularity", word),
       ("group", group),
       ("symmetric", symmetric.map { "\($0)" }), ("range", range?.rawValue),
       ("scales", scales?.rawValue),
@@ -94,9 +98,9 @@ extension WeightFields {
 }
 
 extension InputFields {
-  fileprivate var canonicalFields: [(String, String?)] {
+  fileprivate func canonicalFields(isBase: Bool) -> [(String, String?)] {
     [
-      ("type", type ?? "int"), ("bits", bits.map { "\($0)" }),
+      ("type", type ?? (isBase ? "int" : nil)), ("bits", bits.map { "\($0)" }),
       ("granularity", granularity.map { "\($0)" }), ("dynamic", dynamic.map { "\($0)" }),
       ("symmetric", symmetric.map { "\($0)" }),
     ]

@@ -90,10 +90,11 @@ extension SchemeFields {
 
 extension RecipeNode {
   /// "int" or a word that ``NumberFormats`` knows.
-  fileprivate func numberFormat() throws(RecipeError) -> String {
+  fileprivate func numberFormat(inBlocks: Bool) throws(RecipeError) -> String {
     let word = try string()
     if NumberFormats.named(word) != nil { return word }
-    return try self.word(of: NumberFormats.words + NumberFormats.blocks.keys.sorted())
+    return try self.word(
+      of: NumberFormats.words + (inBlocks ? NumberFormats.blocks.keys.sorted() : []))
   }
 }
 
@@ -133,22 +134,20 @@ extension WeightFields {
   private mutating func readType(
     _ node: RecipeNode, alone fields: [String: RecipeNode]
   ) throws(RecipeError) {
-    guard let block = NumberFormats.blocks[try node.string()] else {
-      type = try node.numberFormat()
-      return
-    }
+    let word = try node.numberFormat(inBlocks: true)
+    (type, bitsLine) = (word, node.line)
+    guard NumberFormats.blocks[word] != nil else { return }
+    granularityLine = node.line
     for key in ["granularity", "group", "scales"] where fields[key] != nil {
-      throw node.error("type: \(try node.string()) settles '\(key)'; leave it out")
+      throw node.error("type: \(word) settles '\(key)'; leave it out")
     }
-    (type, scales) = (block.format, block.scales)
-    (granularity, granularityLine) = (.group(block.group), node.line)
   }
 }
 
 extension InputFields {
   fileprivate init(_ node: RecipeNode) throws(RecipeError) {
     let fields = try node.fields(["type", "bits", "granularity", "dynamic", "symmetric"])
-    type = try fields["type"]?.numberFormat()
+    type = try fields["type"]?.numberFormat(inBlocks: false)
     bits = try fields["bits"]?.int(in: 2...8)
     symmetric = try fields["symmetric"]?.bool()
     dynamic = try fields["dynamic"]?.bool()

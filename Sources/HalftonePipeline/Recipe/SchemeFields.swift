@@ -38,23 +38,38 @@ extension SchemeFields.Part {
 
 /// What a recipe states about weights.
 public struct WeightFields: Sendable, Equatable {
-  /// "int", or a word of ``NumberFormats``.
+  /// "int", or a word of ``NumberFormats``, with or without groups of its own.
   public var type: String?
   public var bits: Int?
   public var granularity: Granularity?
   public var symmetric: Bool?
   public var range: RangeRule?
   public var scales: ScaleFormat?
-  /// Where bits and granularity were stated.
+  /// Where type or bits and granularity were stated.
   public var bitsLine = 0
   public var granularityLine = 0
+  /// What this scheme states wrongly over the one it overrides.
+  public var conflict: String?
 
   var statesFormat: Bool { bits != nil || type.map { $0 != "int" } ?? false }
 
   func overlaid(with other: WeightFields) -> WeightFields {
     var result = self
-    // A type settles the bits.
-    if let type = other.type { (result.type, result.bits) = (type, nil) }
+    result.conflict = other.conflict
+    if let changed = other.type {
+      // Another type settles the bits.
+      if changed != type ?? "int" {
+        (result.bits, result.bitsLine) = (nil, other.bitsLine)
+        if changed == "int", other.bits == nil {
+          result.conflict = "type: int needs 'bits' where the others are \(type ?? "int")"
+        }
+      }
+      result.type = changed
+    } else if let type, NumberFormats.blocks[type] != nil,
+      other.granularity != nil || other.scales != nil
+    {
+      result.conflict = "type: \(type) settles granularity and scales; state another type with them"
+    }
     if let bits = other.bits { (result.bits, result.bitsLine) = (bits, other.bitsLine) }
     if let granularity = other.granularity {
       (result.granularity, result.granularityLine) = (granularity, other.granularityLine)
@@ -67,10 +82,18 @@ public struct WeightFields: Sendable, Equatable {
 
   /// The scheme, symmetric min-MSE per channel where nothing else is said; nil without a format.
   func scheme() throws(SchemeError) -> WeightScheme? {
-    guard let format = try numberFormat(type, bits: bits, symmetric) else { return nil }
+    if let conflict { throw SchemeError(conflict) }
+    let block = type.flatMap { NumberFormats.blocks[$0] }
+    guard let format = try numberFormat(block?.format ?? type, bits: bits, symmetric) else {
+      return nil
+    }
+    let scales = block?.scales ?? scales ?? .float
+    guard symmetric != false || scales == .float else {
+      throw SchemeError("scales: \(scales.rawValue) has no zero points; leave symmetric out")
+    }
     return WeightScheme(
-      format: format, granularity: granularity ?? .channel, symmetric: symmetric ?? true,
-      range: range ?? .minMSE, scales: scales ?? .float)
+      format: format, granularity: block.map { .group($0.group) } ?? granularity ?? .channel,
+      symmetric: symmetric ?? true, range: range ?? .minMSE, scales: scales)
   }
 }
 
@@ -89,7 +112,7 @@ private func numberFormat(
     throw SchemeError(
       "type: \(type) has \(format.bits) bits, not \(bits ?? 0); leave bits out, or say type: int")
   }
-  guard symmetric != false else {
+  guard symmetric != false || format is IntegerFormat else {
     throw SchemeError("type: \(type) has no zero points; leave symmetric out")
   }
   return format
@@ -107,7 +130,10 @@ public struct InputFields: Sendable, Equatable {
 
   func overlaid(with other: InputFields) -> InputFields {
     var result = self
-    if let type = other.type { (result.type, result.bits) = (type, nil) }
+    if let changed = other.type {
+      if changed != type ?? "int" { result.bits = nil }
+      result.type = changed
+    }
     result.bits = other.bits ?? result.bits
     result.granularity = other.granularity ?? granularity
     result.symmetric = other.symmetric ?? symmetric

@@ -46,8 +46,8 @@ public struct FloatFormat: NumberFormat, Equatable {
       throw SchemeError("floats with infinities need 2 or more exponent bits")
     }
     let bias = bias ?? (1 << (exponentBits - 1)) - 1
-    guard (-63...63).contains(bias) else {
-      throw SchemeError("floats with a bias of \(bias) are not supported; use -63 to 63")
+    guard (0...63).contains(bias) else {
+      throw SchemeError("floats with a bias of \(bias) are not supported; use 0 to 63")
     }
     self.exponentBits = exponentBits
     self.mantissaBits = mantissaBits

@@ -43,6 +43,8 @@ public enum NumberFormats {
       let parts = try? /e(\d)m(\d)(?:b(\d+))?(fn|ieee|fnuz|all)?/.wholeMatch(in: word)?.output,
       let exponent = Int(parts.1), let mantissa = Int(parts.2)
     else { return nil }
+    // More digits than a number has.
+    guard parts.3 == nil || parts.3.flatMap({ Int($0) }) != nil else { return nil }
     let kind = parts.4.map(String.init) ?? ""
     let specials = FloatFormat.Specials(rawValue: kind == "all" ? "" : kind) ?? .none
     return try? FloatFormat(

@@ -82,19 +82,37 @@ public struct LevelTable: Sendable, Hashable {
   /// The largest level.
   public var high: Float { pointer.pointee.values[(1 << Int(pointer.pointee.depth)) - 1] }
 
-  /// The distance between the levels around `x`; of the outer two beyond the range.
-  func step(at x: Float) -> Float {
+  /// The place of the last level <= `x`, the first one for what is below or no number.
+  private func place(below x: Float) -> Int {
     let table = pointer.pointee
-    let last = (1 << Int(table.depth)) - 1
     var place = 0
-    var half = (last + 1) >> 1
+    var half = (1 << Int(table.depth)) >> 1
     while half > 0 {
       if x >= table.values[place + half] { place += half }
       half >>= 1
     }
+    return place
+  }
+
+  /// The distance between the levels around `x`; of the outer two beyond the range.
+  func step(at x: Float) -> Float {
+    let table = pointer.pointee
+    var place = place(below: x)
     // The last level is repeated to the end of the table.
     while place > 0, table.values[place] >= high { place -= 1 }
     return table.values[place + 1] - table.values[place]
+  }
+
+  /// The codes of the largest level <= `x` and of the smallest >= `x`, one code where `x` is a level and
+  /// beyond the range.
+  public func codes(around x: Float) -> (below: Int, above: Int) {
+    let table = pointer.pointee
+    let place = place(below: x)
+    let below = Int(table.codes[place])
+    guard x > table.values[place], place < (1 << Int(table.depth)) - 1 else {
+      return (below, below)
+    }
+    return (below, Int(table.codes[place + 1]))
   }
 
   /// The level nearest to `x`; the smallest for what is not a number.
