@@ -82,13 +82,12 @@ public struct LevelTable: Sendable, Hashable {
   /// The largest level.
   public var high: Float { pointer.pointee.values[(1 << Int(pointer.pointee.depth)) - 1] }
 
-  /// The place of the last level <= `x`, the first one for what is below or no number.
-  private func place(below x: Float) -> Int {
-    let table = pointer.pointee
+  /// The place of the last of the rising `bounds` that is <= `x`; 0 where none is, and for no number.
+  private func place(of x: Float, among bounds: UnsafePointer<Float>) -> Int {
     var place = 0
-    var half = (1 << Int(table.depth)) >> 1
+    var half = (1 << Int(pointer.pointee.depth)) >> 1
     while half > 0 {
-      if x >= table.values[place + half] { place += half }
+      if x >= bounds[place + half] { place += half }
       half >>= 1
     }
     return place
@@ -97,7 +96,7 @@ public struct LevelTable: Sendable, Hashable {
   /// The distance between the levels around `x`; of the outer two beyond the range.
   func step(at x: Float) -> Float {
     let table = pointer.pointee
-    var place = place(below: x)
+    var place = self.place(of: x, among: table.values)
     // The last level is repeated to the end of the table.
     while place > 0, table.values[place] >= high { place -= 1 }
     return table.values[place + 1] - table.values[place]
@@ -107,7 +106,7 @@ public struct LevelTable: Sendable, Hashable {
   /// beyond the range.
   public func codes(around x: Float) -> (below: Int, above: Int) {
     let table = pointer.pointee
-    let place = place(below: x)
+    let place = self.place(of: x, among: table.values)
     let below = Int(table.codes[place])
     guard x > table.values[place], place < (1 << Int(table.depth)) - 1 else {
       return (below, below)
@@ -118,12 +117,7 @@ public struct LevelTable: Sendable, Hashable {
   /// The level nearest to `x`; the smallest for what is not a number.
   public func nearest(to x: Float) -> (value: Float, code: Int) {
     let table = pointer.pointee
-    var place = 0
-    var half = (1 << Int(table.depth)) >> 1
-    while half > 0 {
-      if x >= table.bounds[place + half] { place += half }
-      half >>= 1
-    }
+    let place = self.place(of: x, among: table.bounds)
     return (table.values[place], Int(table.codes[place]))
   }
 }
