@@ -194,6 +194,28 @@ import Testing
     #expect(text.contains(c.message) && text.hasPrefix("r.yaml:"), "\(text)")
   }
 
+  /// A later override that says nothing of it does not hide what an earlier one left out.
+  @Test func conflictsStayUntilTheyAreSettled() throws {
+    func yaml(_ last: String) -> String {
+      """
+      scheme: { weights: { type: fp4 } }
+      overrides:
+        - { targets: "*down_proj", weights: { type: int } }
+        - { targets: "*down_proj", weights: \(last) }
+      steps: [ rtn ]
+      """
+    }
+    #expect(throws: RecipeError.self) { try Self.plan(yaml("{ range: min-max }")) }
+    let settled = try Self.plan(yaml("{ bits: 6 }"))
+    #expect(settled.layers[1].scheme?.weights?.grid == "int6 channel symmetric")
+    let inputs = """
+      scheme: { weights: { bits: 4 }, inputs: { type: fp8 } }
+      overrides: [ { targets: "*down_proj", inputs: { type: int } } ]
+      steps: [ rtn ]
+      """
+    #expect(throws: RecipeError.self) { try Self.plan(inputs) }
+  }
+
   @Test(arguments: Recipe.shippedNames) func shippedRecipesCanBePlanned(_ name: String) throws {
     var recipe = try Recipe.load(name)
     recipe.calibration.length = 128

@@ -21,7 +21,9 @@ extension Checkpoint {
     let scales = try scales(module, scheme, codes.shape)
     let zeros = try zeroPoints(module, scheme.format.bits, scales[0].shape, layout)
     guard zeros == nil || scheme.integers != nil else {
-      throw CheckpointError(.malformed, "\(path): \(module) has zero points beside floats")
+      throw CheckpointError(
+        .malformed,
+        "\(path): \(module) has zero points beside floats; write the checkpoint again without them")
     }
     try checkColumnOrder(module, scheme, columns: codes.columns)
     return .quantized(
@@ -40,7 +42,10 @@ extension Checkpoint {
     }
     let zero = try number(module + ".input_zero_point") ?? 0
     guard zero == 0 || scheme.format is IntegerFormat else {
-      throw CheckpointError(.malformed, "\(place): a zero point beside \(scheme.format.name)")
+      throw CheckpointError(
+        .malformed,
+        "\(place): input_zero_point is \(zero), but \(scheme.format.name) has none; write the "
+          + "checkpoint again without it")
     }
     return .fixed(scheme, scale: scale, zeroPoint: zero)
   }
@@ -114,7 +119,8 @@ extension Checkpoint {
     guard codes.withBytes({ $0.allSatisfy { isFinite[Int($0)] } }) else {
       throw CheckpointError(
         .malformed,
-        "\(path): \(module) holds codes of \(format.name) that are NaN or infinite")
+        "\(path): \(module) holds codes of \(format.name) that are NaN or infinite; quantize the "
+          + "original model again")
     }
   }
 

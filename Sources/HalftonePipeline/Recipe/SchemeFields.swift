@@ -55,7 +55,8 @@ public struct WeightFields: Sendable, Equatable {
 
   func overlaid(with other: WeightFields) -> WeightFields {
     var result = self
-    result.conflict = other.conflict
+    // What a later override states anew is judged anew.
+    if other.type != nil || other.bits != nil { result.conflict = nil }
     if let changed = other.type {
       // Another type settles the bits.
       if changed != type ?? "int" {
@@ -127,14 +128,16 @@ public struct InputFields: Sendable, Equatable {
   public var symmetric: Bool?
   public var dynamic: Bool?
   public var line = 0
+  /// Whether integers took the place of another type without saying of how many bits.
+  public var lacksBits = false
 
   func overlaid(with other: InputFields) -> InputFields {
     var result = self
     if let changed = other.type {
-      if changed != type ?? "int" { result.bits = nil }
+      if changed != type ?? "int" { (result.bits, result.lacksBits) = (nil, changed == "int") }
       result.type = changed
     }
-    result.bits = other.bits ?? result.bits
+    if let bits = other.bits { (result.bits, result.lacksBits) = (bits, false) }
     result.granularity = other.granularity ?? granularity
     result.symmetric = other.symmetric ?? symmetric
     // A granularity alone settles whether the range is dynamic, see `scheme()`.
@@ -145,6 +148,7 @@ public struct InputFields: Sendable, Equatable {
 
   /// The scheme, symmetric and dynamic per token where nothing else is said; nil without a format.
   func scheme() throws(SchemeError) -> InputScheme? {
+    guard !lacksBits else { throw SchemeError("inputs: type: int needs 'bits'") }
     guard let format = try numberFormat(type, bits: bits, symmetric) else { return nil }
     let granularity = granularity ?? (dynamic == false ? .tensor : .token)
     return InputScheme(

@@ -38,7 +38,7 @@ struct ScaleRule {
     unit = usable ? 1 / inverse : 1
   }
 
-  private static let e4m3 = LevelTable.shared((0..<256).map(FloatFormat.e4m3fn.value))
+  fileprivate static let e4m3 = LevelTable.shared((0..<256).map(FloatFormat.e4m3fn.value))
 
   /// `scale` in this format, which is to take the largest code to `reach`.
   ///
@@ -71,8 +71,7 @@ extension GridTable {
   public func levels(_ scales: Tensor? = nil) -> [Tensor] {
     let scales = scales ?? self.scales
     guard unit != 1 else { return [scales] }
-    let rule = LevelTable.shared((0..<256).map(FloatFormat.e4m3fn.value))
-    let stored = scales.values.map { rule.nearest(to: $0 / unit).value }
+    let stored = scales.values.map { ScaleRule.e4m3.nearest(to: $0 / unit).value }
     return [Tensor(stored, shape: scales.shape), Tensor([unit], shape: [1, 1])]
   }
 }
