@@ -96,6 +96,7 @@ INLINE void unpack_bits(const uint8_t *packed, int low, int bits, int8_t *codes,
 
 #define FOR_BITS(call)          \
   switch (bits) {               \
+    case 1: call(1); break;     \
     case 2: call(2); break;     \
     case 3: call(3); break;     \
     case 4: call(4); break;     \

@@ -18,6 +18,7 @@ struct Halftone: ParsableCommand {
       QuantizeCommand.self, PlanCommand.self, EvaluateCommand.self, GenerateCommand.self,
       ServeCommand.self, TokenizeCommand.self, InspectCommand.self, CompareCommand.self,
       ConvertCommand.self, BenchmarkCommand.self, MethodsCommand.self, RecipesCommand.self,
+      StudyCommand.self,
     ])
 
   static func main() {

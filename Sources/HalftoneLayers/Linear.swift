@@ -29,14 +29,22 @@ public enum LinearWeight: Sendable {
 /// Rounds a layer's input to what the quantized layer will see.
 public enum InputQuantizer: Sendable {
   /// Each token on a grid of its own, found when it runs.
-  case perToken(format: any NumberFormat, symmetric: Bool)
+  case dynamic(InputScheme)
   /// One fixed grid; `step` is a tensor of one element and may be learned.
   case fixed(step: Tensor, zero: Float, format: any NumberFormat, gradientScale: Float)
 
+  /// Each token on a grid of its own, all of it rounded.
+  public static func perToken(format: any NumberFormat, symmetric: Bool) -> InputQuantizer {
+    .dynamic(
+      InputScheme(format: format, granularity: .token, symmetric: symmetric, dynamic: true))
+  }
+
   public func callAsFunction(_ x: Tensor) -> Tensor {
     switch self {
-    case .perToken(let format, let symmetric):
-      x.fakeQuantizedTokens(bits: format.bits, symmetric: symmetric, levels: format.levels)
+    case .dynamic(let scheme):
+      x.fakeQuantizedTokens(
+        bits: scheme.format.bits, symmetric: scheme.symmetric, levels: scheme.format.levels,
+        outlierThreshold: scheme.outlierThreshold)
     case .fixed(let step, let zero, let format, let gradientScale):
       x.fakeQuantized(
         step: step, zero: zero, low: format.extent.low, high: format.extent.high,

@@ -56,6 +56,6 @@ enum InputCalibration {
 extension InputScheme {
   /// What finds its range as it runs; nil for one that is fixed.
   var dynamicQuantizer: InputQuantizer? {
-    dynamic ? .perToken(format: format, symmetric: symmetric) : nil
+    dynamic ? .dynamic(self) : nil
   }
 }

@@ -7,7 +7,9 @@ public enum MethodCatalog {
   ]
 
   /// What may come before the method.
-  public static let transforms: [any ModelTransform.Type] = [TruncateOutliers.self]
+  public static let transforms: [any ModelTransform.Type] = [
+    TruncateOutliers.self, InjectOutliers.self,
+  ]
 
   /// What may come after it.
   public static let compensators: [any Compensator.Type] = [LoRC.self, BiasCorrection.self]

@@ -4,12 +4,21 @@ public import HalftoneTensor
 public enum RangeRule: String, Sendable, CaseIterable {
   case minMax = "min-max"
   case minMSE = "min-mse"
+  /// The outermost values left out.
+  case percentile
+  /// Mean magnitudes, for binary and ternary weights.
+  case absMean = "absmean"
+  /// That of ternary weight networks.
+  case twn
 
   /// The search this word stands for.
   public var search: any RangeSearch {
     switch self {
     case .minMax: MinMaxRange()
     case .minMSE: MinMSERange()
+    case .percentile: PercentileRange()
+    case .absMean: MeanMagnitudeRange()
+    case .twn: TernaryThresholdRange()
     }
   }
 }
@@ -25,7 +34,7 @@ public protocol RangeSearch: Sendable {
 /// The grids among which a range is searched: those of a format.
 public struct GridFamily: Sendable {
   private let bits: Int
-  private let symmetric: Bool
+  let symmetric: Bool
   private let levels: LevelTable?
   private let rule: ScaleRule
 
@@ -47,6 +56,16 @@ public struct GridFamily: Sendable {
     var grid = ScaledGrid(
       covering: minimum, maximum, bits: bits, symmetric: symmetric, levels: levels)
     grid.scale = rule.rounded(grid.scale, reach: max(-minimum, maximum))
+    return grid
+  }
+
+  /// The grid whose least positive value is `magnitude`, without zero point.
+  func grid(least magnitude: Float) -> ScaledGrid {
+    var grid = covering(0, 0)
+    let unit = levels?.leastPositive ?? 1
+    let scale = magnitude / unit
+    guard scale.isFinite, scale >= .leastNormalMagnitude else { return grid }
+    grid.scale = rule.rounded(scale, reach: scale * grid.high)
     return grid
   }
 

@@ -37,19 +37,27 @@ public struct InputScheme: Sendable, Equatable {
   public var symmetric: Bool
   /// Whether the range is taken from the values at hand, instead of fixed by calibration.
   public var dynamic: Bool
+  /// α: elements of this magnitude and more stay as they are, and a token's range is that of the others.
+  ///
+  /// LLM.int8()'s outliers; only of dynamic schemes. The paper keeps whole columns of a batch that hold one,
+  /// so that what a token gives depends on the others; here each token's own elements decide.
+  public var outlierThreshold: Float?
 
   public init(
-    format: any NumberFormat, granularity: Granularity, symmetric: Bool, dynamic: Bool
+    format: any NumberFormat, granularity: Granularity, symmetric: Bool, dynamic: Bool,
+    outlierThreshold: Float? = nil
   ) {
     self.format = format
     self.granularity = granularity
     self.symmetric = symmetric
     self.dynamic = dynamic
+    self.outlierThreshold = outlierThreshold
   }
 
   public static func == (a: InputScheme, b: InputScheme) -> Bool {
     a.format.name == b.format.name && a.granularity == b.granularity
       && a.symmetric == b.symmetric && a.dynamic == b.dynamic
+      && a.outlierThreshold == b.outlierThreshold
   }
 
   /// The grids among which a range is chosen.
@@ -82,6 +90,7 @@ extension InputScheme: CustomStringConvertible {
   public var description: String {
     "\(format.name) \(granularity) \(symmetric ? "symmetric" : "asymmetric") "
       + (dynamic ? "dynamic" : "static")
+      + (outlierThreshold.map { " outliers from \($0)" } ?? "")
   }
 }
 

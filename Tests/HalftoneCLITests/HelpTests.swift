@@ -6,7 +6,7 @@ import Testing
 @Suite struct HelpTests {
   static let commands = [
     "", "quantize", "plan", "evaluate", "generate", "serve", "tokenize", "inspect", "compare",
-    "convert", "benchmark", "methods", "recipes", "recipes show",
+    "convert", "benchmark", "methods", "recipes", "recipes show", "study", "study formats",
   ]
 
   @Test(arguments: commands) func help(_ command: String) throws {

@@ -103,4 +103,84 @@ import Testing
       #expect(a.weight.dense().values == b.weight.dense().values)
     }
   }
+
+  // MARK: - Injection
+
+  /// The function stays bit for bit, and what layers read is κ times as large in as many channels.
+  @Test(arguments: [(true, false, false), (false, true, false), (false, false, true), (true, true, true)])
+  func injectedOutliersLeaveTheFunction(_ sites: (Bool, Bool, Bool)) throws {
+    let problem = try SmallNetwork().problem(0, carried: [:])
+    var method = InjectOutliers()
+    (method.norms, method.feedForward, method.values) = sites
+    let result = try method.transform(problem)
+    let context = problem.makeContext(8)
+    let x = problem.original.activations
+    #expect(result.block(x, context).values == problem.block(x, context).values)
+    let before = inputMaxima(problem.block, problem)
+    let after = inputMaxima(result.block, problem)
+    let wanted = [
+      "q_proj": sites.0, "up_proj": sites.0, "down_proj": sites.1, "o_proj": sites.2,
+    ]
+    for (layer, isWanted) in wanted {
+      let (a, b) = (before[layer] ?? [], after[layer] ?? [])
+      let grown = zip(a, b).count { $1 == 64 * $0 && $0 > 0 }
+      // Query heads that share a key head share the channel.
+      #expect(isWanted ? grown >= 3 && grown < 13 : grown == 0, "\(layer): \(grown)")
+      #expect(zip(a, b).count { $0 == $1 } == a.count - grown)
+    }
+    #expect(result.parameters.isEmpty == !sites.0)
+    #expect(result.warnings.count == 1)
+  }
+
+  @Test func normsOfAllBlocksGetTheSameChannels() throws {
+    let network = try SmallNetwork()
+    let grown = try [0, 1].map { index in
+      var problem = try network.problem(index, carried: [:])
+      let result = try InjectOutliers().transform(problem)
+      var before: [Float] = []
+      problem.block.forEachNorm { name, norm in
+        if name.hasSuffix("input_layernorm") { before = norm.weight.values }
+      }
+      let name = "model.layers.\(index).input_layernorm.weight"
+      let after = try #require(result.parameters[name]).values
+      return before.indices.filter { after[$0] != before[$0] }
+    }
+    #expect(grown[0] == grown[1] && grown[0].count == 3)
+  }
+
+  @Test func injectionNeedsASiteAndSensibleNumbers() throws {
+    var problem = try SmallNetwork().problem(0, carried: [:])
+    problem.schemes["model.layers.0.self_attn.k_proj"] = nil
+    problem.schemes["model.layers.0.mlp.up_proj"] = nil
+    let unquantized = problem
+    #expect(throws: MethodError.self) { try InjectOutliers().transform(unquantized) }
+    let scheme = LayerScheme(weights: nil)
+    for bad: Float in [0, -1, .nan, .infinity, 0x1p40] {
+      var method = InjectOutliers()
+      method.factor = bad
+      #expect(throws: SchemeError.self) { try method.validate(scheme, rows: 8, columns: 8) }
+    }
+    for bad in [0, 9] {
+      var method = InjectOutliers()
+      method.channels = bad
+      #expect(throws: SchemeError.self) { try method.validate(scheme, rows: 8, columns: 8) }
+    }
+  }
+
+  private func inputMaxima(
+    _ block: any TransformerBlock, _ problem: BlockProblem
+  ) -> [String: [Float]] {
+    var result: [String: [Float]] = [:]
+    var context = problem.makeContext(8)
+    context.observe = { name, input in
+      let layer = name.split(separator: ".").last.map(String.init) ?? ""
+      var maxima = [Float](repeating: 0, count: input.columns)
+      for (i, x) in input.values.enumerated() {
+        maxima[i % input.columns] = max(maxima[i % input.columns], abs(x))
+      }
+      result[layer] = maxima
+    }
+    _ = block(problem.original.activations, context)
+    return result
+  }
 }

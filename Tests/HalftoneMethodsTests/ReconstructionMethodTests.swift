@@ -102,7 +102,7 @@ import Testing
     let solution = try method.solve(problem)
     #expect(solution.iterations == Self.iterations + 100)
     let dynamic = layer.problem(LayerScheme(weights: weights, inputs: try inputs(dynamic: true)))
-    guard case .perToken = try #require(try method.solve(dynamic).layers["layer"]).inputs else {
+    guard case .dynamic = try #require(try method.solve(dynamic).layers["layer"]).inputs else {
       Issue.record("inputs are not per token")
       return
     }

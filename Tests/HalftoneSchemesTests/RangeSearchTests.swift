@@ -29,6 +29,9 @@ import Testing
     switch rule {
     case .minMax: #expect(rule.search is MinMaxRange && rule.rawValue == "min-max")
     case .minMSE: #expect(rule.search is MinMSERange && rule.rawValue == "min-mse")
+    case .percentile: #expect(rule.search is PercentileRange && rule.rawValue == "percentile")
+    case .absMean: #expect(rule.search is MeanMagnitudeRange && rule.rawValue == "absmean")
+    case .twn: #expect(rule.search is TernaryThresholdRange && rule.rawValue == "twn")
     }
   }
 
@@ -104,6 +107,57 @@ import Testing
       #expect(grid(rule.search, [[bad], [1, 2]], 4, symmetric) == none)
     }
     #expect(grid(rule.search, [], 4, symmetric) == none)
+  }
+
+  // MARK: - Statistics
+
+  /// Σ (w − s·sign w)² is least at s = mean |w|; the same by search over all scales.
+  @Test func meanMagnitudeIsTheBestBinaryScale() {
+    let x = weights([1, 501], 8).values
+    let family = GridFamily(BinaryFormat(), symmetric: true)
+    let found = grid(MeanMagnitudeRange(), [Array(x[..<100]), Array(x[100...])], family)
+    let mean = x.reduce(0) { $0 + Double(abs($1)) } / 501
+    #expect(abs(Double(found.scale) / mean - 1) < 1e-6)
+    func error(_ scale: Double) -> Double {
+      x.reduce(0.0) { sum, w in
+        let difference = Double(abs(w)) - scale
+        return sum + difference * difference
+      }
+    }
+    #expect((1...200).allSatisfy { error(mean) <= error(mean * Double($0) / 100) * (1 + 1e-12) })
+  }
+
+  /// By the definition, on numbers that leave no doubt.
+  @Test func ternaryScaleIsTheMeanAboveTheThreshold() {
+    let family = GridFamily(TernaryFormat(), symmetric: true)
+    // mean |w| = 2, Δ = 1.4.
+    let found = grid(TernaryThresholdRange(), [[4, -2, 1, -1], [3, 1]], family)
+    #expect(found.scale == 3 && found.low == -1 && found.high == 1)
+    #expect(grid(TernaryThresholdRange(), [[0, 0]], family).scale == 1)
+    // Near the least squared error over all scales on normal numbers.
+    let x = weights([1, 5000], 9).values
+    func error(_ scale: Float) -> Double {
+      x.reduce(0.0) { sum, w in
+        let difference = Double(abs(w) - (abs(w) >= scale / 2 ? scale : 0))
+        return sum + difference * difference
+      }
+    }
+    let scale = grid(TernaryThresholdRange(), [x], family).scale
+    let best = (1...400).map { error(scale * Float($0) / 200) }.min() ?? 0
+    #expect(error(scale) < 1.02 * best)
+  }
+
+  @Test func percentilesLeaveOutTheOutermost() {
+    var x: [Float] = []
+    for i in 0...1000 {
+      let magnitude = Float(i * 389 % 1001)
+      x.append(i % 2 == 0 ? magnitude : -magnitude)
+    }
+    let symmetric = grid(PercentileRange(), [x], 4, true)
+    #expect(symmetric == ScaledGrid(covering: -999, 999, bits: 4, symmetric: true))
+    let positive = x.map { abs($0) }
+    let found = grid(PercentileRange(), [positive], 4, false)
+    #expect(found == ScaledGrid(covering: 0.5, 999.5, bits: 4, symmetric: false))
   }
 
   // MARK: - Grids of a matrix

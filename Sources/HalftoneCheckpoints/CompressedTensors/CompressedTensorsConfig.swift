@@ -112,6 +112,8 @@ public struct QuantizationArguments: Sendable, Equatable {
   public let isDynamic: Bool
   /// What the scales are stored as, "torch.uint8"; nil where that is not said.
   public let scaleType: String?
+  /// Of inputs in Halftone's own format: ``InputScheme/outlierThreshold``.
+  public let outlierThreshold: Float?
 
   init?(_ value: JSONValue?, _ place: String) throws(CheckpointError) {
     guard let value, !value.isNull else { return nil }
@@ -145,6 +147,11 @@ public struct QuantizationArguments: Sendable, Equatable {
       throw malformed("scale_dtype")
     }
     scaleType = value["scale_dtype"]?.string
+    let threshold = Self.given(value["outlier_threshold"])
+    outlierThreshold = threshold?.double.map { Float($0) }
+    guard threshold == nil || outlierThreshold.map({ $0 > 0 && $0.isFinite }) == true else {
+      throw malformed("outlier_threshold")
+    }
     switch Self.given(value["dynamic"]) {
     case nil, .bool(false): isDynamic = false
     case .bool(true): isDynamic = true
@@ -188,7 +195,7 @@ public struct QuantizationArguments: Sendable, Equatable {
     }
     return InputScheme(
       format: try format(place), granularity: strategy == "token" ? .token : .tensor,
-      symmetric: symmetric, dynamic: isDynamic)
+      symmetric: symmetric, dynamic: isDynamic, outlierThreshold: outlierThreshold)
   }
 
   private func format(_ place: String) throws(CheckpointError) -> any NumberFormat {

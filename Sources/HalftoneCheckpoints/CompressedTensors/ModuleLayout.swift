@@ -58,7 +58,8 @@ struct ModuleLayout {
   /// Whether compressed-tensors has a place for weights and inputs of these schemes.
   static func isShared(_ weights: WeightScheme, _ inputs: InputScheme?) -> Bool {
     let sharesInputs = inputs.map {
-      $0.format is IntegerFormat || $0.format.name == FloatFormat.e4m3fn.name
+      $0.outlierThreshold == nil
+        && ($0.format is IntegerFormat || $0.format.name == FloatFormat.e4m3fn.name)
     }
     guard sharesInputs ?? true else { return false }
     return weights.integers != nil && weights.scales == .float

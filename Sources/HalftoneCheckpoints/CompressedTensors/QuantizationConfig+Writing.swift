@@ -72,8 +72,14 @@ private func isEmbedding(_ module: String) -> Bool {
 
 private func description(of layout: ModuleLayout, targets: [String]) -> JSONValue {
   let inputs: JSONValue =
-    layout.inputs.map {
-      arguments($0.format, $0.granularity, symmetric: $0.symmetric, dynamic: $0.dynamic)
+    layout.inputs.map { inputs in
+      var result = arguments(
+        inputs.format, inputs.granularity, symmetric: inputs.symmetric, dynamic: inputs.dynamic)
+      if let threshold = inputs.outlierThreshold {
+        // Of our own layout alone.
+        result["outlier_threshold"] = .number(JSONNumber(Double(threshold)))
+      }
+      return result
     } ?? .null
   return [
     "format": .string(layout.format),

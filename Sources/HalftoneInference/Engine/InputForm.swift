@@ -7,15 +7,17 @@ import HalftoneTensor
 enum InputGrid: Hashable, Sendable {
   /// A symmetric grid of eight bits for each run of so many columns of a row.
   case groups(Int)
-  /// A grid for each row.
-  case token(bits: Int, symmetric: Bool, levels: LevelTable?)
+  /// A grid for each row; elements from `outliers` on stay as they are.
+  case token(bits: Int, symmetric: Bool, levels: LevelTable?, outliers: Float?)
   /// One grid for all rows.
   case fixed(ScaledGrid)
 
   init(_ quantizer: InputQuantizer) {
     switch quantizer {
-    case .perToken(let format, let symmetric):
-      self = .token(bits: format.bits, symmetric: symmetric, levels: format.levels)
+    case .dynamic(let scheme):
+      self = .token(
+        bits: scheme.format.bits, symmetric: scheme.symmetric, levels: scheme.format.levels,
+        outliers: scheme.outlierThreshold)
     case .fixed(let step, let zero, let format, _):
       self = .fixed(
         ScaledGrid(
@@ -28,7 +30,7 @@ enum InputGrid: Hashable, Sendable {
   var hasZeros: Bool {
     switch self {
     case .groups: false
-    case .token(_, let symmetric, let levels): !symmetric && levels == nil
+    case .token(_, let symmetric, let levels, _): !symmetric && levels == nil
     case .fixed(let grid): grid.zero != 0
     }
   }
@@ -37,7 +39,7 @@ enum InputGrid: Hashable, Sendable {
   var isUniform: Bool {
     switch self {
     case .groups: true
-    case .token(_, _, let levels): levels == nil
+    case .token(_, _, let levels, let outliers): levels == nil && outliers == nil
     case .fixed(let grid): grid.levels == nil
     }
   }
@@ -46,7 +48,7 @@ enum InputGrid: Hashable, Sendable {
   func grid(_ row: UnsafeBufferPointer<Float>) -> ScaledGrid {
     switch self {
     case .groups: preconditionFailure("groups have a grid each")
-    case .token(let bits, let symmetric, let levels):
+    case .token(let bits, let symmetric, let levels, _):
       let range = Kernels.extrema(row)
       return ScaledGrid(
         covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric, levels: levels)
@@ -124,9 +126,13 @@ final class FormRows {
     case .bfloat16: RowKernels.set.f32_to_bf16(x, pairs.base + row * columns, columns)
     case .rounded(.groups): preconditionFailure("groups are for integer products")
     case .rounded(let grid):
-      Kernels.roundTrip(
-        elements, grid.grid(elements),
-        UnsafeMutableBufferPointer(start: floats.base + row * columns, count: columns))
+      let out = UnsafeMutableBufferPointer(start: floats.base + row * columns, count: columns)
+      if case .token(let bits, let symmetric, let levels, let outliers?) = grid {
+        Kernels.roundTrip(
+          elements, bits: bits, symmetric: symmetric, levels: levels, keepingFrom: outliers, out)
+      } else {
+        Kernels.roundTrip(elements, grid.grid(elements), out)
+      }
     case .codes(let grid): encode(elements, row: row, on: grid)
     }
   }

@@ -13,7 +13,7 @@ package final class DiscQuantBlock {
     _ seeds: inout SeededGenerator
   ) throws {
     inputs = schemes.compactMapValues { scheme in
-      scheme.inputs.map { .perToken(format: $0.format, symmetric: $0.symmetric) }
+      scheme.inputs.map { .dynamic($0) }
     }
     for linear in block.linears {
       guard let scheme = schemes[linear.name]?.weights else { continue }

@@ -67,7 +67,7 @@ public struct TruncateOutliers: ModelTransform, Equatable {
 
 extension TransformedBlock {
   /// Enters what rescaling `site` changed besides weights.
-  fileprivate mutating func note(_ site: ScalingSite) {
+  mutating func note(_ site: ScalingSite) {
     var changed: [String: Tensor] = [:]
     block.forEachNorm { name, norm in
       if site.producer == .norm(name) { changed["\(name).weight"] = norm.weight }

@@ -15,7 +15,7 @@ extension BlockResult {
     var inputs: Inputs?
 
     enum Inputs: Codable {
-      case token(format: String, symmetric: Bool)
+      case token(format: String, symmetric: Bool, outliers: Float?)
       case fixed(zero: Float, format: String)
     }
   }
@@ -42,8 +42,10 @@ extension BlockResult {
       tensors += try layer.additions.tensors().map { (name + "." + $0.suffix, $0.tensor) }
       switch layer.inputs {
       case nil: break
-      case .perToken(let format, let symmetric):
-        note.inputs = .token(format: format.name, symmetric: symmetric)
+      case .dynamic(let scheme):
+        note.inputs = .token(
+          format: scheme.format.name, symmetric: scheme.symmetric,
+          outliers: scheme.outlierThreshold)
       case .fixed(let step, let zero, let format, _):
         note.inputs = .fixed(zero: zero, format: format.name)
         tensors.append((name + ".step", step.detached))
@@ -106,8 +108,11 @@ extension BlockResult {
     let inputs: InputQuantizer? =
       switch note.inputs {
       case nil: nil
-      case .token(let word, let symmetric):
-        .perToken(format: try format(word), symmetric: symmetric)
+      case .token(let word, let symmetric, let outliers):
+        .dynamic(
+          InputScheme(
+            format: try format(word), granularity: .token, symmetric: symmetric, dynamic: true,
+            outlierThreshold: outliers))
       case .fixed(let zero, let word):
         .fixed(
           step: try tensor(".step"), zero: zero, format: try format(word), gradientScale: 1)

@@ -38,8 +38,7 @@ struct StoredWeights: WeightSource {
   func inputQuantizer(_ module: String) throws -> InputQuantizer? {
     switch try store.storedInputScheme(module) {
     case nil: return nil
-    case .dynamic(let scheme):
-      return .perToken(format: scheme.format, symmetric: scheme.symmetric)
+    case .dynamic(let scheme): return .dynamic(scheme)
     case .fixed(let scheme, let scale, let zeroPoint):
       return .fixed(
         step: Tensor([scale]), zero: zeroPoint, format: scheme.format, gradientScale: 1)

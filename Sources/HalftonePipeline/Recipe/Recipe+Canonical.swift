@@ -103,6 +103,7 @@ extension InputFields {
       ("type", type ?? (isBase ? "int" : nil)), ("bits", bits.map { "\($0)" }),
       ("granularity", granularity.map { "\($0)" }), ("dynamic", dynamic.map { "\($0)" }),
       ("symmetric", symmetric.map { "\($0)" }),
+      ("outlier-threshold", outlierThreshold.map { "\($0)" }),
     ]
   }
 }

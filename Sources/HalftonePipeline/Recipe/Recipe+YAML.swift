@@ -146,11 +146,14 @@ extension WeightFields {
 
 extension InputFields {
   fileprivate init(_ node: RecipeNode) throws(RecipeError) {
-    let fields = try node.fields(["type", "bits", "granularity", "dynamic", "symmetric"])
+    let fields = try node.fields([
+      "type", "bits", "granularity", "dynamic", "symmetric", "outlier-threshold",
+    ])
     type = try fields["type"]?.numberFormat(inBlocks: false)
     bits = try fields["bits"]?.int(in: 2...8)
     symmetric = try fields["symmetric"]?.bool()
     dynamic = try fields["dynamic"]?.bool()
+    outlierThreshold = try fields["outlier-threshold"]?.positive()
     if let word = try fields["granularity"]?.word(of: ["token", "tensor"]) {
       granularity = word == "token" ? .token : .tensor
     }

@@ -105,6 +105,15 @@ struct RecipeNode {
     return value
   }
 
+  /// A number above 0.
+  func positive() throws(RecipeError) -> Float {
+    guard case .scalar(let scalar) = node, let value = Float(scalar.string) else {
+      throw error("\(title) must be a number\(found)")
+    }
+    guard value > 0, value.isFinite else { throw error("\(title) cannot be \(value); use more than 0") }
+    return value
+  }
+
   /// A free value, for the parameters of methods.
   func value() throws(RecipeError) -> RecipeValue {
     switch node {

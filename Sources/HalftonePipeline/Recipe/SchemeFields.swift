@@ -88,6 +88,9 @@ public struct WeightFields: Sendable, Equatable {
     guard let format = try numberFormat(block?.format ?? type, bits: bits, symmetric) else {
       return nil
     }
+    guard format.extent.low < 0 else {
+      throw SchemeError("type: \(format.name) has no negative numbers; use it for inputs that have none")
+    }
     let scales = block?.scales ?? scales ?? .float
     guard symmetric != false || scales == .float else {
       throw SchemeError("scales: \(scales.rawValue) has no zero points; leave symmetric out")
@@ -127,6 +130,7 @@ public struct InputFields: Sendable, Equatable {
   public var granularity: Granularity?
   public var symmetric: Bool?
   public var dynamic: Bool?
+  public var outlierThreshold: Float?
   public var line = 0
   /// Whether integers took the place of another type without saying of how many bits.
   public var lacksBits = false
@@ -142,6 +146,7 @@ public struct InputFields: Sendable, Equatable {
     result.symmetric = other.symmetric ?? symmetric
     // A granularity alone settles whether the range is dynamic, see `scheme()`.
     result.dynamic = other.dynamic ?? (other.granularity == nil ? dynamic : nil)
+    result.outlierThreshold = other.outlierThreshold ?? outlierThreshold
     result.line = other.line
     return result
   }
@@ -151,8 +156,12 @@ public struct InputFields: Sendable, Equatable {
     guard !lacksBits else { throw SchemeError("inputs: type: int needs 'bits'") }
     guard let format = try numberFormat(type, bits: bits, symmetric) else { return nil }
     let granularity = granularity ?? (dynamic == false ? .tensor : .token)
+    let isDynamic = dynamic ?? (granularity == .token)
+    guard outlierThreshold == nil || isDynamic else {
+      throw SchemeError("inputs: outlier-threshold needs granularity: token")
+    }
     return InputScheme(
-      format: format, granularity: granularity,
-      symmetric: symmetric ?? true, dynamic: dynamic ?? (granularity == .token))
+      format: format, granularity: granularity, symmetric: symmetric ?? true, dynamic: isDynamic,
+      outlierThreshold: outlierThreshold)
   }
 }

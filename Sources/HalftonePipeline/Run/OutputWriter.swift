@@ -144,8 +144,7 @@ struct OutputWriter {
   private static func same(_ a: InputQuantizer?, _ b: InputQuantizer?) -> Bool {
     switch (a, b) {
     case (nil, nil): true
-    case (.perToken(let format, let symmetric), .perToken(let other, let otherSymmetric)):
-      format.name == other.name && symmetric == otherSymmetric
+    case (.dynamic(let scheme), .dynamic(let other)): scheme == other
     case (.fixed(let step, let zero, let format, _), .fixed(let s, let z, let other, _)):
       step.scalar == s.scalar && zero == z && format.name == other.name
     default: false

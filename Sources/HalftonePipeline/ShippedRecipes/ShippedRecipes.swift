@@ -10,6 +10,7 @@ let shippedRecipes: [String: String] = [
   discquantRecipes,
   flexroundRecipes,
   gptqRecipes,
+  llmint8Recipes,
   lrqRecipes,
   pdquantRecipes,
   qdropRecipes,

@@ -3,7 +3,8 @@ public enum NumberFormats {
   /// Short words for the formats that files and papers use most.
   private static let special: [String: any NumberFormat] = [
     "fp8": FloatFormat.e4m3fn, "e4m3": FloatFormat.e4m3fn, "e5m2": FloatFormat.e5m2,
-    "fp4": FloatFormat.e2m1, "nf4": NormalFloat(),
+    "fp4": FloatFormat.e2m1, "nf4": NormalFloat(), "ternary": TernaryFormat(),
+    "binary": BinaryFormat(),
   ]
 
   /// A format with what goes with it by its definition.
@@ -29,6 +30,7 @@ public enum NumberFormats {
   /// Words that ``named(_:)`` knows, for messages.
   public static let words = [
     "int", "fp8", "fp4", "nf4", "e4m3", "e5m2", "e3m4", "e2m5", "e3m2", "e2m3", "e2m1", "e3m0",
+    "ternary", "binary", "log4", "ulog4", "twin-log4", "tan4",
   ]
 
   /// The format of a word: "int4", "fp8", "nf4", or of floats of any division, "e3m2", "e4m3fn", "e4m3b8fn".
@@ -39,6 +41,7 @@ public enum NumberFormats {
     if word.hasPrefix("int"), let bits = Int(word.dropFirst(3)) {
       return try? IntegerFormat(bits: bits)
     }
+    if let format = curved(word) { return format }
     guard
       let parts = try? /e(\d)m(\d)(?:b(\d+))?(fn|ieee|fnuz|all)?/.wholeMatch(in: word)?.output,
       let exponent = Int(parts.1), let mantissa = Int(parts.2)
@@ -50,5 +53,24 @@ public enum NumberFormats {
     return try? FloatFormat(
       exponentBits: exponent, mantissaBits: mantissa, bias: parts.3.flatMap { Int($0) },
       specials: specials)
+  }
+
+  /// "log4", "ulog4", "ulog4h", "twin-log4", "twin-log4-0.05", "tan4", "tan4-0.85".
+  private static func curved(_ word: String) -> (any NumberFormat)? {
+    let pattern = /(u?log|twin-log|tan)(\d)(h)?(?:-(\d+(?:\.\d+)?))?/
+    guard let parts = try? pattern.wholeMatch(in: word)?.output, let bits = Int(parts.2) else {
+      return nil
+    }
+    let (halfSteps, number) = (parts.3 != nil, parts.4.flatMap { Float($0) })
+    switch (parts.1, halfSteps, number) {
+    // A sign and powers of two: a float without mantissa.
+    case ("log", false, nil): return try? FloatFormat(exponentBits: bits - 1, mantissaBits: 0)
+    case ("ulog", _, nil): return try? UnsignedLog(bits: bits, halfSteps: halfSteps)
+    case ("twin-log", false, _):
+      return try? TwinLog(bits: bits, shift: number ?? TwinLog.usualShift)
+    case ("tan", false, _):
+      return try? TangentFormat(bits: bits, bend: number ?? TangentFormat.usualBend)
+    default: return nil
+    }
   }
 }

@@ -12,6 +12,11 @@ public enum ScaleFormat: String, Sendable, CaseIterable {
   case e4m3
 }
 
+extension ScaleFormat {
+  /// The bits of a scale in a file, of floats where they are 32.
+  public var storedBits: Int { self == .float ? 32 : 8 }
+}
+
 /// The scales a search may choose, which are all multiples of a matrix's own.
 struct ScaleRule {
   let format: ScaleFormat

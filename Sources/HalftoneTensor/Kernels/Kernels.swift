@@ -157,7 +157,7 @@ public enum Kernels {
   public static func pack(
     _ codes: UnsafeBufferPointer<Int8>, low: Int, bits: Int, _ out: UnsafeMutableRawBufferPointer
   ) {
-    precondition((2...8).contains(bits) && out.count == (codes.count * bits + 7) / 8)
+    precondition((1...8).contains(bits) && out.count == (codes.count * bits + 7) / 8)
     guard let from = codes.baseAddress, let to = out.baseAddress else { return }
     set.pack(from, Int32(low), Int32(bits), to.assumingMemoryBound(to: UInt8.self), codes.count)
   }
@@ -166,7 +166,7 @@ public enum Kernels {
   public static func unpack(
     _ packed: UnsafeRawBufferPointer, low: Int, bits: Int, _ codes: UnsafeMutableBufferPointer<Int8>
   ) {
-    precondition((2...8).contains(bits) && packed.count == (codes.count * bits + 7) / 8)
+    precondition((1...8).contains(bits) && packed.count == (codes.count * bits + 7) / 8)
     guard let from = packed.baseAddress, let to = codes.baseAddress else { return }
     set.unpack(from.assumingMemoryBound(to: UInt8.self), Int32(low), Int32(bits), to, codes.count)
   }

@@ -82,6 +82,13 @@ public struct LevelTable: Sendable, Hashable {
   /// The largest level.
   public var high: Float { pointer.pointee.values[(1 << Int(pointer.pointee.depth)) - 1] }
 
+  /// The smallest level above 0; 1 where there is none.
+  public var leastPositive: Float {
+    let values = UnsafeBufferPointer(
+      start: pointer.pointee.values, count: 1 << Int(pointer.pointee.depth))
+    return values.first { $0 > 0 } ?? 1
+  }
+
   /// The place of the last of the rising `bounds` that is <= `x`; 0 where none is, and for no number.
   private func place(of x: Float, among bounds: UnsafePointer<Float>) -> Int {
     var place = 0

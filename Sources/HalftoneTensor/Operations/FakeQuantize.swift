@@ -31,25 +31,44 @@ extension Tensor {
 
   /// Each row on a grid of its own that covers the row: dynamic per-token quantization.
   ///
+  /// Elements whose magnitude reaches `outlierThreshold` stay as they are, and the grid covers the others.
   /// dx = dy everywhere, for the grid covers its row: a largest element that rounds half a step beyond the
   /// last code lies at the range's end, not outside it. The grid takes no gradient.
   public func fakeQuantizedTokens(
-    bits: Int, symmetric: Bool, levels: LevelTable? = nil
+    bits: Int, symmetric: Bool, levels: LevelTable? = nil, outlierThreshold: Float? = nil
   ) -> Tensor {
     let (x, width) = (floats, columns)
     return Tensor(shape: shape) { out in
       guard let y = out.baseAddress else { return }
       parallelRanges(rows, grain: max(1, elementGrain / width)) { range in
         for i in range {
-          let row = x + i * width
-          let range = Kernels.extrema(UnsafeBufferPointer(start: row, count: width))
-          let grid = ScaledGrid(
-            covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric,
-            levels: levels)
-          Kernels.set.round_trip(row, grid.parameters, y + i * width, width)
+          Kernels.roundTrip(
+            UnsafeBufferPointer(start: x + i * width, count: width), bits: bits,
+            symmetric: symmetric, levels: levels, keepingFrom: outlierThreshold,
+            UnsafeMutableBufferPointer(start: y + i * width, count: width))
         }
       }
     }
     .recorded(.fakeQuantizeTokens, [self]) { dy in [dy] }
+  }
+}
+
+extension Kernels {
+  /// A row on a grid that covers it, less the elements whose magnitude reaches `threshold`, which stay.
+  public static func roundTrip(
+    _ x: UnsafeBufferPointer<Float>, bits: Int, symmetric: Bool, levels: LevelTable?,
+    keepingFrom threshold: Float?, _ out: UnsafeMutableBufferPointer<Float>
+  ) {
+    var rounded = x
+    if let threshold {
+      for i in x.indices { out[i] = abs(x[i]) >= threshold ? 0 : x[i] }
+      rounded = UnsafeBufferPointer(out)
+    }
+    let range = extrema(rounded)
+    let grid = ScaledGrid(
+      covering: range.minimum, range.maximum, bits: bits, symmetric: symmetric, levels: levels)
+    roundTrip(rounded, grid, out)
+    guard let threshold else { return }
+    for i in x.indices where abs(x[i]) >= threshold { out[i] = x[i] }
   }
 }
