@@ -163,12 +163,18 @@ extension GridTable {
     let columns = weights.columns
     let codes = Tensor(shape: weights.shape, elementType: .int8) { bytes in
       let codes = bytes.bindMemory(to: Int8.self)
+      let pairs = format as? OutlierVictimFormat
       weights.withElements { w in
         parallelRanges(weights.rows, grain: max(1, (1 << 15) / columns)) { rows in
           forEachRun(rows: rows, columns: columns) { grid, _, run in
             Kernels.quantize(
               UnsafeBufferPointer(rebasing: w[run]), grid,
               UnsafeMutableBufferPointer(rebasing: codes[run]))
+          }
+          guard let pairs else { return }
+          for row in rows {
+            pairs.pair(
+              UnsafeMutableBufferPointer(rebasing: codes[row * columns..<(row + 1) * columns]))
           }
         }
       }

@@ -150,7 +150,9 @@ extension WeightScheme {
   public func grids(for weights: Tensor) throws(SchemeError) -> GridTable {
     let table = try granularity.tableShape(rows: weights.rows, columns: weights.columns)
     if case .block = granularity { throw SchemeError("weights take no block granularity") }
-    let (search, family, columns) = (range.search, family(for: weights), weights.columns)
+    let search: any RangeSearch =
+      (format as? OutlierVictimFormat).map { OutlierVictimRange($0) } ?? range.search
+    let (family, columns) = (family(for: weights), weights.columns)
     let width = columns / table.columns
     var scales = [Float](repeating: 1, count: table.rows * table.columns)
     var zeros = scales

@@ -45,7 +45,8 @@ import Testing
     let x = Tensor.normal(shape: [5, 32], using: &generator) * 4
     let together = quantizer(6)(x).values
     for row in 0..<5 {
-      #expect(quantizer(6)(x.view(row..<row + 1)).values == Array(together[row * 32..<row * 32 + 32]))
+      #expect(
+        quantizer(6)(x.view(row..<row + 1)).values == Array(together[row * 32..<row * 32 + 32]))
     }
   }
 }

@@ -107,7 +107,9 @@ import Testing
   // MARK: - Injection
 
   /// The function stays bit for bit, and what layers read is κ times as large in as many channels.
-  @Test(arguments: [(true, false, false), (false, true, false), (false, false, true), (true, true, true)])
+  @Test(arguments: [
+    (true, false, false), (false, true, false), (false, false, true), (true, true, true),
+  ])
   func injectedOutliersLeaveTheFunction(_ sites: (Bool, Bool, Bool)) throws {
     let problem = try SmallNetwork().problem(0, carried: [:])
     var method = InjectOutliers()

@@ -227,7 +227,8 @@ import Testing
     let plan = try Plan(recipe, for: Self.layout)
     #expect(plan.bytesAfter < plan.bytesBefore)
     let needsNoText =
-      name == "w8a8-fp8" || name.hasPrefix("rtn") && name != "rtn-w4a16-bias-correction"
+      ["w8a8-fp8", "llm-int8"].contains(name)
+      || name.hasPrefix("rtn") && name != "rtn-w4a16-bias-correction"
     #expect(plan.needsCalibration != needsNoText)
     #expect(plan.layers.allSatisfy { $0.scheme?.weights != nil })
   }

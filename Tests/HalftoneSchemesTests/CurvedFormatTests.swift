@@ -19,7 +19,8 @@ import Testing
     #expect(values.dropLast().indices.allSatisfy { values[$0] == Float(exp2(-Double($0))) })
     #expect(values.last == 0)
     let halves = try table("ulog\(bits)h")
-    #expect(stride(from: 0, to: halves.count - 1, by: 2).allSatisfy { halves[$0] == values[$0 / 2] })
+    #expect(
+      stride(from: 0, to: halves.count - 1, by: 2).allSatisfy { halves[$0] == values[$0 / 2] })
     #expect(abs(halves[1] - Float(0.5).squareRoot()) < 1e-7)
   }
 
@@ -54,13 +55,14 @@ import Testing
     }
     for (bits, expected) in [(3, (14.0, 12.5)), (4, (20.1, 18.0))] {
       for (values, decibels) in [(normal, expected.0), (laplace, expected.1)] {
-        let best = try [0.05, 0.1, 0.2, 0.3, 0.5, 1].map { shift -> Double in
-          let scheme = WeightScheme(
-            format: try TwinLog(bits: bits, shift: Float(shift)), granularity: .tensor)
-          let w = Tensor(values, shape: [1, values.count])
-          let rounded = try scheme.grids(for: w).quantize(w, format: scheme.format).dequantized()
-          return signalToNoise(values, rounded.values)
-        }.max() ?? 0
+        let best =
+          try [0.05, 0.1, 0.2, 0.3, 0.5, 1].map { shift -> Double in
+            let scheme = WeightScheme(
+              format: try TwinLog(bits: bits, shift: Float(shift)), granularity: .tensor)
+            let w = Tensor(values, shape: [1, values.count])
+            let rounded = try scheme.grids(for: w).quantize(w, format: scheme.format).dequantized()
+            return signalToNoise(values, rounded.values)
+          }.max() ?? 0
         #expect(abs(best - decibels) < 0.7, "\(bits) bits: \(best) dB, expected \(decibels)")
       }
     }

@@ -14,7 +14,8 @@ import Testing
       ("int3", 20), ("int4", 22), ("int5", 24), ("int6", 26), ("int8", 30), ("e2m1", 22),
       ("e3m0", 28), ("e2m3", 26), ("e3m2", 32), ("e3m3", 34), ("e2m5", 30), ("e3m4", 36),
       ("e4m3", 50), ("e5m2", 80),
-    ]) func accumulators(_ word: String, bits: Int) throws {
+    ]) func accumulators(_ word: String, bits: Int) throws
+  {
     #expect(try cost(word).accumulatorBits == bits)
   }
 

@@ -35,7 +35,8 @@ struct StudyFormatsCommand: ParsableCommand {
 
   @Option(
     parsing: .upToNextOption,
-    help: ArgumentHelp("Number formats, as in a recipe's type. Default: some thirty.", valueName: "type"))
+    help: ArgumentHelp(
+      "Number formats, as in a recipe's type. Default: some thirty.", valueName: "type"))
   var formats: [String] = FormatStudy.usualWords
 
   @Option(
@@ -43,7 +44,8 @@ struct StudyFormatsCommand: ParsableCommand {
     help: ArgumentHelp("tensor, channel or group-SIZE, one or more.", valueName: "granularity"))
   var granularity: [String] = ["channel"]
 
-  @Option(help: "How ranges are found: \(RangeRule.allCases.map(\.rawValue).joined(separator: ", ")).")
+  @Option(
+    help: "How ranges are found: \(RangeRule.allCases.map(\.rawValue).joined(separator: ", ")).")
   var range = "min-mse"
 
   @Option(help: "A directory for report.json, report.md and report.svg.")
@@ -102,7 +104,9 @@ struct StudyFormatsCommand: ParsableCommand {
     case "tensor": return .tensor
     case "channel": return .channel
     default:
-      guard word.hasPrefix("group-"), let size = Int(word.dropFirst(6)), size > 0 else { return nil }
+      guard word.hasPrefix("group-"), let size = Int(word.dropFirst(6)), size > 0 else {
+        return nil
+      }
       return .group(size)
     }
   }

@@ -101,8 +101,9 @@ extension Checkpoint {
     let (shape, layout) = try packedLayout(module, format)
     let name = try packedName(module) ?? module + ".weight_packed"
     let codes = try withBytes(of: name) { bytes in
-      PackedCodes.unpack(
-        bytes, shape, bits: format.bits, low: PackedCodes.low(of: format), layout)
+      format.loaded(
+        PackedCodes.unpack(
+          bytes, shape, bits: format.bits, low: PackedCodes.low(of: format), layout))
     }
     try checkNumbers(codes, format, in: module)
     return (codes, layout)

@@ -108,7 +108,7 @@ struct ModuleLayout {
       try tensor.withBytes { try write("\(module).\(suffix)", $0) }
     }
     if isPacked {
-      try put(codesName, PackedCodes.pack(weight.codes, bits: bits, low: low))
+      try put(codesName, PackedCodes.pack(weight.format.stored(weight.codes), bits: bits, low: low))
       try shape.map { Int64($0) }.withUnsafeBytes { try write("\(module).weight_shape", $0) }
     } else if floats?.isStream ?? false {
       // Groups make rows of whole words, so that the stream has no gaps.

@@ -54,7 +54,8 @@ public struct InjectOutliers: ModelTransform, Equatable {
     }
     guard !sites.isEmpty else {
       throw MethodError(
-        "inject-outliers: no site where all layers are quantized; quantize them, or turn on another site")
+        "inject-outliers: no site where all layers are quantized; quantize them, or turn on another site"
+      )
     }
     for site in sites {
       // A seed of its own for each width, so that norms of all blocks have the same channels.

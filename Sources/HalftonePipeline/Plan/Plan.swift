@@ -185,6 +185,11 @@ extension Recipe {
     }
     for step in steps {
       do {
+        if let format = scheme.weights?.format as? OutlierVictimFormat,
+          step.part is any QuantizationMethod, !(step.part is RoundToNearest)
+        {
+          throw SchemeError("\(format.name) rounds pairs, which rtn alone does; use rtn")
+        }
         try step.part.validate(scheme, rows: module.rows, columns: module.columns)
       } catch {
         throw RecipeError(file: source, line: step.line, "\(module.name): \(error)")

@@ -110,7 +110,9 @@ struct RecipeNode {
     guard case .scalar(let scalar) = node, let value = Float(scalar.string) else {
       throw error("\(title) must be a number\(found)")
     }
-    guard value > 0, value.isFinite else { throw error("\(title) cannot be \(value); use more than 0") }
+    guard value > 0, value.isFinite else {
+      throw error("\(title) cannot be \(value); use more than 0")
+    }
     return value
   }
 

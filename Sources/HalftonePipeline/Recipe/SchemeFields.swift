@@ -89,9 +89,13 @@ public struct WeightFields: Sendable, Equatable {
       return nil
     }
     guard format.extent.low < 0 else {
-      throw SchemeError("type: \(format.name) has no negative numbers; use it for inputs that have none")
+      throw SchemeError(
+        "type: \(format.name) has no negative numbers; use it for inputs that have none")
     }
     let scales = block?.scales ?? scales ?? .float
+    guard scales == .float || !(format is OutlierVictimFormat) else {
+      throw SchemeError("type: \(format.name) has scales of its own; leave scales out")
+    }
     guard symmetric != false || scales == .float else {
       throw SchemeError("scales: \(scales.rawValue) has no zero points; leave symmetric out")
     }
@@ -155,6 +159,9 @@ public struct InputFields: Sendable, Equatable {
   func scheme() throws(SchemeError) -> InputScheme? {
     guard !lacksBits else { throw SchemeError("inputs: type: int needs 'bits'") }
     guard let format = try numberFormat(type, bits: bits, symmetric) else { return nil }
+    guard !(format is OutlierVictimFormat) else {
+      throw SchemeError("inputs: type: \(format.name) is for weights alone")
+    }
     let granularity = granularity ?? (dynamic == false ? .tensor : .token)
     let isDynamic = dynamic ?? (granularity == .token)
     guard outlierThreshold == nil || isDynamic else {

@@ -209,7 +209,8 @@ public struct FormatStudy {
   private func record(
     _ opened: OpenedModel, _ totals: [Totals], _ inputs: [Totals], _ skipped: [String: Int]
   ) -> FormatStudyRecord {
-    let longest = (0..<opened.model.blockCount).flatMap { opened.model.linearShapes(ofBlock: $0) }
+    let longest =
+      (0..<opened.model.blockCount).flatMap { opened.model.linearShapes(ofBlock: $0) }
       .map(\.columns).max() ?? 1
     var lines: [FormatStudyRecord.Line] = []
     for (i, choice) in choices.enumerated() where totals[i].layers > 0 {

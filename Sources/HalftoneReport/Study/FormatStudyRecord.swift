@@ -103,7 +103,9 @@ public struct FormatStudyRecord: Codable, Sendable {
   }
 
   /// The lines that none beats in both error and bits per weight.
-  public var bitsFront: [Int] { ParetoFront.indices(of: lines.map { ($0.bitsPerWeight, $0.error) }) }
+  public var bitsFront: [Int] {
+    ParetoFront.indices(of: lines.map { ($0.bitsPerWeight, $0.error) })
+  }
 
   /// The lines that none beats in both error and gates.
   public var gatesFront: [Int] {

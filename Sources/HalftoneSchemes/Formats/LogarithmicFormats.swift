@@ -16,7 +16,8 @@ public struct UnsignedLog: NumberFormat, Equatable {
 
   public init(bits: Int, halfSteps: Bool = false) throws(SchemeError) {
     guard (2...6).contains(bits) || bits <= 7 && bits > 1 && halfSteps else {
-      throw SchemeError("powers of two of \(bits) bits are not supported; use 2 to 6, with half steps 7")
+      throw SchemeError(
+        "powers of two of \(bits) bits are not supported; use 2 to 6, with half steps 7")
     }
     self.bits = bits
     self.halfSteps = halfSteps
@@ -59,7 +60,8 @@ public struct TwinLog: NumberFormat, Equatable {
       throw SchemeError("twin-log numbers of \(bits) bits are not supported; use 3 to 8")
     }
     guard shift >= 0.001, shift <= 10 else {
-      throw SchemeError("twin-log numbers with a shift of \(shift) are not supported; use 0.001 to 10")
+      throw SchemeError(
+        "twin-log numbers with a shift of \(shift) are not supported; use 0.001 to 10")
     }
     self.bits = bits
     self.shift = shift

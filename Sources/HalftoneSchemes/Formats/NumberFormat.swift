@@ -11,6 +11,15 @@ public protocol NumberFormat: Sendable {
   var bits: Int { get }
   /// The representable values.
   var values: CodeValues { get }
+  /// The codes of a matrix as files hold them, each of ``bits`` bits.
+  func stored(_ codes: Tensor) -> Tensor
+  /// The inverse, for codes that may come from anywhere.
+  func loaded(_ codes: Tensor) -> Tensor
+}
+
+extension NumberFormat {
+  public func stored(_ codes: Tensor) -> Tensor { codes }
+  public func loaded(_ codes: Tensor) -> Tensor { codes }
 }
 
 /// The values of a format's codes.

@@ -4,7 +4,8 @@ public enum NumberFormats {
   private static let special: [String: any NumberFormat] = [
     "fp8": FloatFormat.e4m3fn, "e4m3": FloatFormat.e4m3fn, "e5m2": FloatFormat.e5m2,
     "fp4": FloatFormat.e2m1, "nf4": NormalFloat(), "ternary": TernaryFormat(),
-    "binary": BinaryFormat(),
+    "binary": BinaryFormat(), "olive4": OutlierVictimFormat(),
+    "olive4-flint": OutlierVictimFormat(flint: true),
   ]
 
   /// A format with what goes with it by its definition.
@@ -30,7 +31,7 @@ public enum NumberFormats {
   /// Words that ``named(_:)`` knows, for messages.
   public static let words = [
     "int", "fp8", "fp4", "nf4", "e4m3", "e5m2", "e3m4", "e2m5", "e3m2", "e2m3", "e2m1", "e3m0",
-    "ternary", "binary", "log4", "ulog4", "twin-log4", "tan4",
+    "ternary", "binary", "olive4", "log4", "ulog4", "twin-log4", "tan4",
   ]
 
   /// The format of a word: "int4", "fp8", "nf4", or of floats of any division, "e3m2", "e4m3fn", "e4m3b8fn".

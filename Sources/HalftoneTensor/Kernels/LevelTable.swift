@@ -82,6 +82,11 @@ public struct LevelTable: Sendable, Hashable {
   /// The largest level.
   public var high: Float { pointer.pointee.values[(1 << Int(pointer.pointee.depth)) - 1] }
 
+  /// What `code` stands for; tables of fewer than 256 values repeat.
+  public func value(of code: Int8) -> Float {
+    pointer.pointee.decoded[Int(UInt8(bitPattern: code))]
+  }
+
   /// The smallest level above 0; 1 where there is none.
   public var leastPositive: Float {
     let values = UnsafeBufferPointer(
