@@ -28,7 +28,11 @@ struct CheckedWeights: Sendable {
       return try compare(tensor.name, found, tensor.shape)
     }
     // A packed weight whose shape cannot be read is refused with the reason when it is read.
-    guard !names.contains(tensor.name), !names.contains(tensor.name + "_packed") else { return }
+    let packed = [tensor.name, tensor.name + "_packed"]
+    let module = tensor.name.hasSuffix(".weight") ? String(tensor.name.dropLast(7)) : nil
+    guard !packed.contains(where: names.contains),
+      !(module.map { names.contains($0 + ".qweight") } ?? false)
+    else { return }
     throw ModelError(
       "config.json: \(tensor.reason) asks for \(tensor.name) of shape \(tensor.shape), but the "
         + "checkpoint has no such tensor; restore the model's own config.json, or the weights")

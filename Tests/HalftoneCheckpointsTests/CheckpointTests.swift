@@ -99,10 +99,10 @@ import Testing
   @Test func otherToolsFormatsAreNamed() throws {
     let scratch = try ScratchDirectory()
     _ = try sharded(scratch)
-    _ = try scratch.file("config.json", #"{"quantization_config": {"quant_method": "gptq"}}"#)
+    _ = try scratch.file("config.json", #"{"quantization_config": {"quant_method": "hqq"}}"#)
     let store = try Checkpoint(path: scratch.path)
     #expect(try store.tensor("a").values == [1, 2])
-    #expect(error { _ = try store.quantizationConfig() }?.message.contains("gptq") == true)
+    #expect(error { _ = try store.quantizationConfig() }?.message.contains("hqq") == true)
   }
 
   @Test(arguments: [ElementType.float32, .float16, .bfloat16])

@@ -69,7 +69,8 @@ import Testing
 
   @Test(arguments: [
     "w3-group32-asymmetric", "w4-channel-asymmetric", "w8a8-static-asymmetric", "nvfp4", "mxfp6",
-    "fp8-channel",
+    "fp8-channel", "../gptq/v1-w3-group32-asymmetric", "../gptq/v1-w4-activation-order",
+    "../gptq/v2-dynamic", "../awq/group32", "../mlx/mixed", "../mlx/nvfp4",
   ])
   func directories(name: String) throws {
     let folder = golden("compressed-tensors/" + name)

@@ -1,8 +1,8 @@
-public import HalftoneSchemes
+import HalftoneSchemes
 import HalftoneTensor
 
 extension Checkpoint {
-  public func linearWeight(_ module: String) throws -> StoredWeight {
+  func compressedWeight(_ module: String) throws -> StoredWeight {
     let stored = module + ".weight"
     let isPacked = try packedName(module) != nil
     let bytes = try !isPacked && contains(stored) ? storedType(of: stored) : nil
@@ -50,19 +50,15 @@ extension Checkpoint {
     return .fixed(scheme, scale: scale, zeroPoint: zero)
   }
 
-  /// How the linear layer `module` is quantized; nil where it is not.
-  public func storedScheme(_ module: String) throws(CheckpointError) -> LayerScheme? {
+  func compressedScheme(_ module: String) throws(CheckpointError) -> LayerScheme? {
     guard let group = try quantizationConfig()?.group(of: module) else { return nil }
     return LayerScheme(
       weights: try group.weights?.weightScheme("\(path): \(module): weights"),
       inputs: try group.inputs?.inputScheme("\(path): \(module): input_activations"))
   }
 
-  /// The shape [out, in] of the quantized weight of `module`; nil where it is dense or absent.
-  ///
-  /// Reads no codes.
-  public func quantizedShape(_ module: String) throws -> [Int]? {
-    guard let scheme = try storedScheme(module)?.weights else { return nil }
+  func compressedShape(_ module: String) throws -> [Int]? {
+    guard let scheme = try compressedScheme(module)?.weights else { return nil }
     if try packedName(module) != nil {
       return try packedLayout(module, scheme.format).shape
     }
@@ -110,7 +106,7 @@ extension Checkpoint {
   }
 
   /// - Throws: ``CheckpointError`` where a code stands for no finite number.
-  private func checkNumbers(
+  func checkNumbers(
     _ codes: Tensor, _ format: any NumberFormat, in module: String
   ) throws(CheckpointError) {
     guard case .table(let values) = format.values else { return }

@@ -11,7 +11,7 @@ public final class Checkpoint: WeightStore {
   /// The safetensors files, in the order of their names.
   public let files: [SafetensorsFile]
   private let owners: [String: SafetensorsFile]
-  private let quantization: Result<CompressedTensorsConfig?, CheckpointError>
+  private let storedQuantization: Result<StoredQuantization, CheckpointError>
 
   /// Opens the directory at `path`.
   ///
@@ -31,8 +31,8 @@ public final class Checkpoint: WeightStore {
       throw CheckpointError(.malformed, "\(path)/config.json: no JSON object")
     }
     self.config = config
-    quantization = Result { () throws(CheckpointError) in
-      try CompressedTensorsConfig(config, path: path)
+    storedQuantization = Result { () throws(CheckpointError) in
+      try StoredQuantization(config, path: path)
     }
     let layout = try CheckpointLayout(directory: path)
     files = layout.files
@@ -58,11 +58,18 @@ public final class Checkpoint: WeightStore {
 
   public func evict(_ name: String) { owners[name]?.evict(name) }
 
+  /// How the weights were quantized.
+  ///
+  /// - Throws: `CheckpointError` for a configuration that is malformed or of a tool that is not known.
+  public func quantization() throws(CheckpointError) -> StoredQuantization {
+    try storedQuantization.get()
+  }
+
   /// How the weights were quantized, if they were by compressed-tensors.
   ///
-  /// - Throws: `CheckpointError` for a configuration that is malformed or of another tool.
+  /// - Throws: as ``quantization()``.
   public func quantizationConfig() throws(CheckpointError) -> CompressedTensorsConfig? {
-    try quantization.get()
+    if case .compressedTensors(let config) = try quantization() { config } else { nil }
   }
 
   private func owner(_ name: String) throws(CheckpointError) -> SafetensorsFile {

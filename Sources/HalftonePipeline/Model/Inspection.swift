@@ -76,18 +76,16 @@ public struct Inspection: Encodable, Sendable {
   }
 
   private static func layers(_ store: any WeightStore) throws -> [Layer] {
-    guard let checkpoint = store as? Checkpoint, try checkpoint.quantizationConfig() != nil else {
-      return []
-    }
-    let modules = Set(
-      store.names.filter { $0.hasSuffix(".weight_scale") }
-        .map { String($0.dropLast(".weight_scale".count)) })
-    return try modules.sorted().compactMap { module in
+    guard let checkpoint = store as? Checkpoint else { return [] }
+    return try checkpoint.quantizedModules().compactMap { module in
       guard let scheme = try checkpoint.storedScheme(module),
         let shape = try checkpoint.quantizedShape(module)
       else { return nil }
       let prefix = module + "."
-      let additions = try additions(of: module, store)
+      var additions = try additions(of: module, store)
+      if try checkpoint.hasReorderedGroups(module) {
+        additions += ", groups in activation order"
+      }
       let bytes = try store.names.filter { $0.hasPrefix(prefix) }
         .reduce(0) { try $0 + store.description(of: $1).byteCount }
       let count = shape.reduce(1, *)

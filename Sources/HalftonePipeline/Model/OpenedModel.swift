@@ -58,8 +58,9 @@ public struct OpenedModel: Sendable {
 
   /// Whether any linear layer is stored in codes.
   public var isQuantized: Bool {
-    store is GGUFCheckpoint
-      || store.names.contains { $0.hasSuffix(".weight_packed") || $0.hasSuffix(".weight_scale") }
+    let suffixes = [".weight_packed", ".weight_scale", ".qweight", ".scales"]
+    return store is GGUFCheckpoint
+      || store.names.contains { name in suffixes.contains { name.hasSuffix($0) } }
   }
 
   /// The layers and sizes of the model, from the shapes alone.
@@ -67,7 +68,8 @@ public struct OpenedModel: Sendable {
   /// - Throws: ``PipelineError`` if it is quantized already.
   public func layout() throws -> ModelLayout {
     try ModelLayout(of: model, source: path, byteCount: store.byteCount()) { module in
-      guard !store.contains(module + ".weight_packed"),
+      guard !store.contains(module + ".weight_packed"), !store.contains(module + ".qweight"),
+        !store.contains(module + ".scales"),
         ![.int8, .int32, .float8e4m3, .float8e5m2].contains(
           try store.storedType(of: module + ".weight")),
         try store.description(of: module + ".weight").blocks == nil

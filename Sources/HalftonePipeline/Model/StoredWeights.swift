@@ -10,9 +10,8 @@ struct StoredWeights: WeightSource {
   var names: [String] { store.names }
 
   func shape(of name: String) -> [Int]? {
-    if store.contains(name), (try? store.storedType(of: name)) != .int32 {
-      return try? store.shape(of: name)
-    }
+    let isWords = [.int32, .uint32].contains(try? store.storedType(of: name))
+    if store.contains(name), !isWords { return try? store.shape(of: name) }
     guard name.hasSuffix(".weight"), let checkpoint = store as? Checkpoint else { return nil }
     return try? checkpoint.quantizedShape(String(name.dropLast(".weight".count)))
   }
@@ -25,13 +24,17 @@ struct StoredWeights: WeightSource {
     case .blocks(let matrix): return .blocks(matrix)
     case .quantized(let tensor):
       // Codes and scales are copies; the pages they came from are not needed again.
-      for part in ["weight", "weight_packed", "weight_scale", "weight_zero_point"]
-      where store.contains("\(module).\(part)") {
+      for part in Self.parts where store.contains("\(module).\(part)") {
         store.evict("\(module).\(part)")
       }
       return .quantized(tensor)
     }
   }
+
+  private static let parts = [
+    "weight", "weight_packed", "weight_scale", "weight_zero_point", "qweight", "qzeros", "scales",
+    "biases",
+  ]
 
   func lowRank(_ module: String) throws -> LowRankFactors? { try store.lowRank(module) }
 
