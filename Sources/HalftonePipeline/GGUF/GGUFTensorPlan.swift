@@ -9,8 +9,7 @@ struct GGUFTensorPlan {
   private let configuration: LlamaConfiguration
   private let mix: GGUFMix
   private var announced: [String: LayerScheme] = [:]
-  /// What is said of tensors, and of which; in the order in which it was first said.
-  private var said: [(text: String, names: [String])] = []
+  private var said = Notices()
   /// Layers whose codes are kept, by module.
   private(set) var kept: [String: BlockType] = [:]
 
@@ -21,19 +20,10 @@ struct GGUFTensorPlan {
   }
 
   /// A sentence for each tensor that its rows force, one for all tensors of a kind otherwise.
-  var notices: [String] {
-    said.map { text, names in
-      let shown = names.prefix(3).joined(separator: ", ")
-      return "\(shown)\(names.count > 3 ? " and \(names.count - 3) more" : ""): \(text)"
-    }
-  }
+  var notices: [String] { said.sentences }
 
   private mutating func say(_ name: String, _ text: String, together: Bool = true) {
-    if together, let index = said.firstIndex(where: { $0.text == text }) {
-      said[index].names.append(name)
-    } else {
-      said.append((text, [name]))
-    }
+    said.say(name, text, together: together)
   }
 
   /// The weight of `module` will come in this scheme.
@@ -115,14 +105,30 @@ struct GGUFTensorPlan {
       say(name, "inputs are \(inputs), which no GGUF file says; this is left out")
     }
     guard let weights = scheme.weights else { return nil }
-    return note(name, GGUFCodes.type(for: weights, columns: shape[1]), weights)
+    let type = GGUFCodes.type(for: weights, columns: shape[1])
+    if announced[name] == nil, let reason = try obstacle(name, weights) {
+      say(name, "\(reason), so the numbers are stored as F16")
+      return .plain(.float16)
+    }
+    return note(name, type, weights)
   }
 
   private func storedScheme(_ name: String) throws -> LayerScheme? {
     guard let checkpoint = opened.store as? Checkpoint,
-      try checkpoint.quantizationConfig() != nil, checkpoint.contains(name + ".weight_scale")
+      try checkpoint.quantizedShape(name) != nil
     else { return nil }
     return try checkpoint.storedScheme(name)
+  }
+
+  /// Why codes of the checkpoint, or their zero points, are none that ``GGUFCodes`` takes.
+  private func obstacle(_ name: String, _ scheme: WeightScheme) throws -> String? {
+    guard let checkpoint = opened.store as? Checkpoint else { return nil }
+    if try checkpoint.hasReorderedGroups(name) { return "groups are in activation order" }
+    // Types without minima need whole zero points.
+    if case .mlx = try checkpoint.quantization(), [6, 7].contains(scheme.format.bits) {
+      return "offsets need not be multiples of the scales"
+    }
+    return nil
   }
 
   private mutating func note(

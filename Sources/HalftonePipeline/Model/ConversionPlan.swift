@@ -1,0 +1,190 @@
+import Foundation
+import HalftoneCheckpoints
+import HalftoneSchemes
+import HalftoneTensor
+
+/// Finds the form that every quantized layer takes in another tool's files, and what is lost on the way.
+struct ConversionPlan {
+  private let source: Checkpoint
+  private let target: FormatConversion.Target
+  /// That of all floats, or of the scales of MLX.
+  private let type: ElementType
+  private var said = Notices()
+  private var loss = RoundingLoss()
+  private var general: [String] = []
+
+  init(_ source: Checkpoint, _ target: FormatConversion.Target, _ type: ElementType) {
+    self.source = source
+    self.target = target
+    self.type = type
+  }
+
+  var notices: [String] { said.sentences + general }
+
+  /// - Throws: ``PipelineError`` naming the first of `modules` that the target cannot hold.
+  mutating func layers(_ modules: [String]) throws -> ConvertedLayers {
+    for module in modules where target != .compressedTensors {
+      guard let inputs = try source.storedInputScheme(module)?.scheme else { continue }
+      said.say(module, "inputs are \(inputs), which no \(target.name) file says; this is left out")
+    }
+    let result: ConvertedLayers
+    switch target {
+    case .safetensors:
+      sayRounding(modules)
+      return .none
+    case .compressedTensors: result = .compressedTensors(try linears(modules).map(compressed))
+    case .gptq, .gptqV2:
+      let layers = try linears(modules).map { try gptq($0) }
+      result = .gptq(layers)
+      for layer in layers where target == .gptq && !layer.settings.symmetric {
+        said.say(
+          layer.module,
+          "GPTQModel 7.7 reads zero points other than the middle from version 2 only; --format gptq-v2 "
+            + "writes that")
+      }
+    case .awq:
+      let linears = linears(modules)
+      let group = try commonGroup(linears)
+      result = .awq(try linears.map { try awq($0, group) }, group: group)
+    case .mlx: result = .mlx(try modules.map { try mlx($0) })
+    }
+    sayLoss()
+    return result
+  }
+
+  private mutating func sayRounding(_ modules: [String]) {
+    guard type != .float32 else { return }
+    let what = modules.isEmpty ? "wider numbers" : "the numbers that codes stand for"
+    general.append("\(what) are rounded to \(type.rawValue); --dtype f32 keeps them")
+  }
+
+  private mutating func sayLoss() {
+    guard loss.relative > 0 else { return }
+    let stored = target == .mlx ? type : .float16
+    let what = target == .mlx ? "scales and offsets" : "scales"
+    general.append(
+      "\(what) are rounded to \(stored.rawValue), which changes them by up to "
+        + String(format: "%.2g %%", loss.relative * 100)
+        + (target == .mlx ? "; --dtype f32 keeps them" : ""))
+  }
+
+  static func isEmbedding(_ module: String) -> Bool {
+    let name = module.split(separator: ".").last ?? ""
+    return name.contains("embed") || name == "wte" || name == "wpe"
+  }
+
+  /// Without embeddings, which only MLX quantizes.
+  private mutating func linears(_ modules: [String]) -> [String] {
+    modules.filter { module in
+      guard Self.isEmbedding(module) else { return true }
+      said.say(module, "\(target.name) files hold no quantized embeddings, so it is dequantized")
+      return false
+    }
+  }
+
+  // MARK: - The codes of a layer
+
+  private func refused(_ module: String, _ reason: String) -> PipelineError {
+    PipelineError(
+      .badInput, "\(module): \(reason); --format safetensors writes its numbers instead of codes",
+      at: source.path)
+  }
+
+  /// The weight of `module` and its scheme, as far as its numbers say.
+  private func layer(_ module: String) throws -> (weight: QuantizedTensor, scheme: WeightScheme) {
+    guard let stored = try source.storedScheme(module)?.weights else {
+      throw refused(module, "has no codes")
+    }
+    guard case .quantized(let weight) = try source.linearWeight(module) else {
+      throw refused(module, "its groups are in activation order, which only GPTQ files hold")
+    }
+    guard weight.outliers == nil, try source.lowRank(module) == nil else {
+      throw refused(
+        module, "\(target.name) files have no place for its outliers or low-rank factors")
+    }
+    var scheme = stored
+    scheme.symmetric = weight.zeroPoints == nil
+    if weight.levels[0].columns == 1, scheme.granularity != .tensor {
+      scheme.granularity = .channel
+    }
+    return (weight, scheme)
+  }
+
+  /// `body` of the layer `module`, whose reasons against it name the layer.
+  private func naming<R>(_ module: String, _ body: () throws -> R) throws -> R {
+    do {
+      return try body()
+    } catch let error as SchemeError {
+      throw refused(module, error.description)
+    }
+  }
+
+  private func compressed(_ module: String) throws -> CompressedTensorsWriter.Module {
+    let (weight, scheme) = try layer(module)
+    let result = CompressedTensorsWriter.Module(
+      name: module, weights: scheme, inputs: try source.storedInputScheme(module)?.scheme)
+    guard result.isShared else {
+      throw refused(module, "compressed-tensors files have no place for \(scheme.grid)")
+    }
+    let (low, high) = scheme.format.extent
+    for zero in weight.zeroPoints?.values ?? []
+    where !(zero >= low && zero <= high && zero == zero.rounded()) {
+      throw refused(
+        module, "the zero point \(zero - low) is no whole number of 0 to \(Int(high - low))")
+    }
+    return result
+  }
+
+  private mutating func gptq(_ module: String) throws -> GPTQLayout {
+    let (weight, scheme) = try layer(module)
+    var loss = loss
+    let layout = try naming(module) {
+      let layout = try GPTQLayout(
+        module: module, shape: weight.shape, scheme: scheme,
+        version: target == .gptq ? .one : .two)
+      try layout.check(weight, &loss)
+      return layout
+    }
+    self.loss = loss
+    return layout
+  }
+
+  /// Columns that share a scale in every one of `modules`; nil where all rows are whole.
+  private func commonGroup(_ modules: [String]) throws -> Int? {
+    var smallest: Int?
+    for module in modules {
+      guard let scheme = try source.storedScheme(module)?.weights,
+        let shape = try source.quantizedShape(module)
+      else { continue }
+      let width = scheme.columnsPerScale(shape[1])
+      let isWhole = width == shape[1]
+      if !isWhole || smallest != nil { smallest = min(smallest ?? width, width) }
+    }
+    return smallest
+  }
+
+  private mutating func awq(_ module: String, _ group: Int?) throws -> AWQLayout {
+    let (weight, scheme) = try layer(module)
+    var loss = loss
+    let layout = try naming(module) {
+      let layout = try AWQLayout(
+        module: module, shape: weight.shape, scheme: scheme, group: group)
+      try layout.check(weight, &loss)
+      return layout
+    }
+    self.loss = loss
+    return layout
+  }
+
+  private mutating func mlx(_ module: String) throws -> MLXLayout {
+    let (weight, scheme) = try layer(module)
+    var loss = loss
+    let layout = try naming(module) {
+      let layout = try MLXLayout(module: module, shape: weight.shape, scheme: scheme, type: type)
+      try layout.check(weight, &loss)
+      return layout
+    }
+    self.loss = loss
+    return layout
+  }
+}
