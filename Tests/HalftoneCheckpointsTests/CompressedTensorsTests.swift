@@ -142,10 +142,30 @@ import Testing
     #expect(weight.zeroPoints?.values == zeros.map { Float($0) })
   }
 
+  /// 33 codes of 4 bits take five words, of the last four bits; 96 of 5 bits in separate words leave
+  /// two bits of each.
+  @Test(arguments: [(4, 33, 4), (4, 33, 31), (5, 96, 31), (5, 96, 30)])
+  func refusesBitsBehindTheCodes(bits: Int, columns: Int, bit: Int) throws {
+    let scratch = try ScratchDirectory()
+    let perWord = 32 / bits
+    let words = (columns + perWord - 1) / perWord
+    let zeros = [Int32](repeating: 0, count: 1)
+    var packed = [Int32](repeating: 0, count: 2 * words)
+    func write() throws {
+      try writeLayer(scratch, bits, packed, zeros, shape: [2, columns], groups: 1, perRow: true)
+    }
+    try write()
+    _ = try Checkpoint(path: scratch.path).linearWeight("m")
+    packed[words + (bits == 4 ? words - 1 : 3)] = Int32(bitPattern: 1 << UInt32(bit))
+    try write()
+    let found = error { _ = try Checkpoint(path: scratch.path).linearWeight("m") }
+    #expect(found?.message.contains("has bits set behind the \(columns) codes of row 1") == true)
+  }
+
   /// A checkpoint of one layer `m` with scales 0.5 and these words.
   private func writeLayer(
     _ scratch: ScratchDirectory, _ bits: Int, _ packed: [Int32], _ zeros: [Int32], shape: [Int],
-    groups: Int
+    groups: Int, perRow: Bool = false
   ) throws {
     let writer = try SafetensorsWriter(
       path: scratch.path + "/model.safetensors",
@@ -160,8 +180,9 @@ import Testing
     try shape.withUnsafeBytes { try writer.write("m.weight_shape", $0) }
     try zeros.withUnsafeBytes { try writer.write("m.weight_zero_point", $0) }
     try writer.finish()
+    let group = perRow ? "-1" : "32"
     let arguments = """
-      {"num_bits": \(bits), "symmetric": false, "strategy": "group", "group_size": 32}
+      {"num_bits": \(bits), "symmetric": false, "group_size": \(group)}
       """
     _ = try scratch.file(
       "config.json",

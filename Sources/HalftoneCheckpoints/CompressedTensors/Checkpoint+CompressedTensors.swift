@@ -96,8 +96,17 @@ extension Checkpoint {
   ) throws -> (Tensor, PackedCodes.Layout) {
     let (shape, layout) = try packedLayout(module, format)
     let name = try packedName(module) ?? module + ".weight_packed"
+    let isWords = try storedType(of: name) == .int32
     let codes = try withBytes(of: name) { bytes in
-      format.loaded(
+      if isWords,
+        let row = PackedCodes.firstPaddedRow(bytes, shape, bits: format.bits, layout)
+      {
+        throw CheckpointError(
+          .malformed,
+          "\(path): \(name) has bits set behind the \(shape[1]) codes of row \(row); the file is "
+            + "damaged or another layout")
+      }
+      return format.loaded(
         PackedCodes.unpack(
           bytes, shape, bits: format.bits, low: PackedCodes.low(of: format), layout))
     }

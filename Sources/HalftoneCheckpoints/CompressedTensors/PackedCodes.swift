@@ -55,6 +55,26 @@ enum PackedCodes {
     return isDense ? .dense : isSeparate ? .separate : nil
   }
 
+  /// The first row of words that has bits set which belong to no code; nil if none has.
+  static func firstPaddedRow(
+    _ bytes: UnsafeRawBufferPointer, _ shape: [Int], bits: Int, _ layout: Layout
+  ) -> Int? {
+    let (rows, columns) = (shape[0], shape[1])
+    let words = bytes.count / rows / 4
+    guard words > 0 else { return nil }
+    let inWord = layout == .dense ? 32 : 32 / bits * bits
+    let inLast = columns * bits - (words - 1) * inWord
+    func overflows(_ word: Int, _ used: Int) -> Bool {
+      let value = bytes.loadUnaligned(fromByteOffset: 4 * word, as: UInt32.self)
+      return used < 32 && value >> UInt32(used) != 0
+    }
+    return (0..<rows).first { row in
+      let first = row * words
+      return overflows(first + words - 1, inLast)
+        || inWord < 32 && (first..<first + words - 1).contains { overflows($0, inWord) }
+    }
+  }
+
   /// The inverse of ``pack(_:bits:low:)`` for words [rows, n], n as `layout` has it.
   static func unpack(
     _ words: Tensor, columns: Int, bits: Int, low: Int, _ layout: Layout
