@@ -164,6 +164,32 @@ import Testing
     }
   }
 
+  @Test(arguments: [
+    ("gptq/v1-w4-group32-symmetric", "quantize_config.json"), ("awq/group32", "quant_config.json"),
+    ("gptq/v1-w4-group32-symmetric", "config.json"),
+  ])
+  func `older files keep their settings elsewhere`(_ name: String, _ file: String) throws {
+    let scratch = try ScratchDirectory()
+    _ = try scratch.file("model.safetensors", try contents(golden(name + "/model.safetensors")))
+    let source = try Checkpoint(path: golden(name))
+    var config = source.config
+    var settings = try #require(config["quantization_config"])
+    for key in ["quant_method", "checkpoint_format", "format", "method"] { settings[key] = nil }
+    if file == "quant_config.json" {
+      settings = ["w_bit": 4, "q_group_size": 32, "zero_point": true, "version": "GEMM"]
+    }
+    config["quantization_config"] = file == "config.json" ? settings : nil
+    _ = try scratch.file(file, settings.serialized())
+    _ = try scratch.file("config.json", config.serialized())
+    let store = try Checkpoint(path: scratch.path)
+    #expect(try store.quantizedModules() == source.quantizedModules())
+    let (a, b) = (try codes(store, Self.layers[0]), try codes(source, Self.layers[0]))
+    #expect(try #require(a).dequantized().hasSameBits(as: try #require(b).dequantized()))
+    // They do not describe what a dense copy holds.
+    let view = try DequantizedCheckpoint(store, as: .float32)
+    #expect(!view.sideFiles.contains { $0.hasSuffix(file) })
+  }
+
   @Test func `a directory without codes is itself`() throws {
     let source = try Checkpoint(path: resource("models/stories260k"))
     #expect(try source.quantizedModules().isEmpty)

@@ -4,7 +4,7 @@ import HalftoneTensor
 /// A quantized layer as GPTQ files hold it; see ``Checkpoint/gptqWeight(_:_:)`` for the tensors.
 public struct GPTQLayout: LayerLayout {
   public let module: String
-  public let settings: GPTQConfig.Settings
+  public private(set) var settings: GPTQConfig.Settings
   public let version: GPTQConfig.Version
   /// [out, in].
   let shape: [Int]
@@ -33,6 +33,13 @@ public struct GPTQLayout: LayerLayout {
     self.shape = shape
     self.version = version
     settings = GPTQConfig.Settings(bits: format.bits, groupSize: group, symmetric: scheme.symmetric)
+  }
+
+  /// The same tensors, said to have zero points of their own.
+  public func asymmetric() -> GPTQLayout {
+    var result = self
+    result.settings.symmetric = false
+    return result
   }
 
   private var group: Int { settings.groupSize ?? shape[1] }
@@ -108,8 +115,6 @@ extension GPTQConfig {
     var result = fields(base)
     result["desc_act"] = false
     result["lm_head"] = .bool(layers.contains { $0.module == "lm_head" })
-    result["true_sequential"] = true
-    result["damp_percent"] = 0.01
     result["quant_method"] = "gptq"
     result["checkpoint_format"] = layers.first?.version == .two ? "gptq_v2" : "gptq"
     result["pack_dtype"] = "int32"

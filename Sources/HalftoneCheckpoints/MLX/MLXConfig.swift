@@ -37,7 +37,7 @@ public struct MLXConfig: Sendable {
   init?(_ config: JSONValue, path: String) throws(CheckpointError) {
     let key = config["quantization"]?.object == nil ? "quantization_config" : "quantization"
     guard let value = config[key], value.object != nil, value["quant_method"] == nil,
-      value["group_size"] != nil, value["bits"] != nil
+      value["group_size"] != nil, value["bits"] != nil, value["desc_act"] == nil
     else { return nil }
     let place = "\(path)/config.json: \(key)"
     settings = try Self.settings(value, place)

@@ -31,7 +31,8 @@ public enum StoredQuantization: Sendable {
       return
     }
     guard settings.object != nil else { throw CheckpointError(.malformed, "\(place) is no object") }
-    switch method {
+    // Only GPTQ orders columns by activations; its older files do not name it.
+    switch method ?? (settings["desc_act"] == nil ? nil : "gptq") {
     case "gptq": self = .gptq(try GPTQConfig(settings, place))
     case "awq": self = .awq(try AWQConfig(settings, place))
     default:

@@ -32,11 +32,15 @@ struct ConversionPlan {
     case .safetensors:
       sayRounding(modules)
       return .none
-    case .compressedTensors: result = .compressedTensors(try linears(modules).map(compressed))
+    case .compressedTensors:
+      result = .compressedTensors(alike(try linears(modules).map(compressed)))
     case .gptq, .gptqV2:
-      let layers = try linears(modules).map { try gptq($0) }
+      var layers = try linears(modules).map { try gptq($0) }
+      let asymmetric = layers.filter { !$0.settings.symmetric }
+      // Readers that join layers, as q, k and v, want one word for all.
+      if !asymmetric.isEmpty { layers = layers.map { $0.asymmetric() } }
       result = .gptq(layers)
-      for layer in layers where target == .gptq && !layer.settings.symmetric {
+      for layer in asymmetric where target == .gptq {
         said.say(
           layer.module,
           "GPTQModel 7.7 reads zero points other than the middle from version 2 only; --format gptq-v2 "
@@ -133,6 +137,20 @@ struct ConversionPlan {
         module, "the zero point \(zero - low) is no whole number of 0 to \(Int(high - low))")
     }
     return result
+  }
+
+  /// Integers of all layers with zero points where one has them, as readers that join layers want it.
+  private func alike(
+    _ modules: [CompressedTensorsWriter.Module]
+  ) -> [CompressedTensorsWriter.Module] {
+    let isAlike = modules.allSatisfy { $0.weights.symmetric }
+    return modules.map { module in
+      guard !isAlike, module.weights.integers != nil else { return module }
+      var weights = module.weights
+      weights.symmetric = false
+      return CompressedTensorsWriter.Module(
+        name: module.name, weights: weights, inputs: module.inputs)
+    }
   }
 
   private mutating func gptq(_ module: String) throws -> GPTQLayout {
