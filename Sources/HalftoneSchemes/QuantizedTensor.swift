@@ -101,12 +101,13 @@ public struct QuantizedTensor: Sendable {
         parallelFor(rows) { i in
           for j in 0..<columns {
             var value = entries[Int(bytes[i * columns + j])]
+            var scale: Float = 1
             for (level, table) in tables.enumerated() {
               let cell = i / table.1 * table.3 + j / table.2
               if level == 0, let zeros { value -= zeros[cell] }
-              value *= table.0[cell]
+              scale *= table.0[cell]
             }
-            out[i * columns + j] = value
+            out[i * columns + j] = value * scale
           }
         }
       }
@@ -146,9 +147,22 @@ extension GridTable {
   /// The grids of a matrix with so many rows; nil where its scales have another form.
   init?(format: any NumberFormat, levels: [Tensor], zeroPoints: Tensor?, rows: Int) {
     let values = format.levels
-    guard levels.dropFirst().allSatisfy({ $0.count == 1 }), values == nil || zeroPoints == nil,
+    let hasRowUnits =
+      levels.count == 2 && levels[1].shape == [rows, 1] && levels[0].shape[1] > 1
+      && levels[0].shape[0] == rows
+    guard hasRowUnits || levels.dropFirst().allSatisfy({ $0.count == 1 }),
+      values == nil || zeroPoints == nil,
       levels[0].shape[0] == 1 && levels[0].shape[1] == 1 || levels[0].shape[0] == rows
     else { return nil }
+    if hasRowUnits {
+      let (units, groups) = (levels[1].values, levels[0].shape[1])
+      let scales = levels[0].values.enumerated().map { $1 * units[$0 / groups] }
+      self.init(
+        scales: Tensor(scales, shape: levels[0].shape),
+        zeros: zeroPoints ?? Tensor(repeating: 0, shape: levels[0].shape),
+        low: format.extent.low, high: format.extent.high, levels: values, rowUnits: levels[1])
+      return
+    }
     let unit = levels.dropFirst().reduce(1) { $0 * $1.scalar }
     let scales =
       unit == 1 ? levels[0] : Tensor(levels[0].values.map { $0 * unit }, shape: levels[0].shape)

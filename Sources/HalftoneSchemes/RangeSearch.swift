@@ -176,8 +176,14 @@ extension WeightScheme {
       }
     }
     let shape = [table.rows, table.columns]
-    return GridTable(
+    let grids = GridTable(
       scales: Tensor(scales, shape: shape), zeros: Tensor(zeros, shape: shape),
       low: format.extent.low, high: format.extent.high, levels: format.levels, unit: family.unit)
+    guard self.scales.hasRowUnits else { return grids }
+    guard table.columns > 1 else {
+      throw SchemeError(
+        "scales: \(self.scales.rawValue) needs several groups in a row; use a smaller group")
+    }
+    return splitRows(grids, of: weights)
   }
 }

@@ -60,6 +60,21 @@ import Testing
     #expect(solution.format.name == format.name)
   }
 
+  /// On scales in two levels, which a learned grid must not move.
+  @Test(arguments: names, [ScaleFormat.rowPowers, .rowIntegers])
+  func keepsScalesOfTwoLevels(_ name: String, scales: ScaleFormat) throws {
+    guard name != "cbq" else { return }
+    let scheme = WeightScheme(
+      format: IntegerFormat.int4, granularity: .group(16), scales: scales)
+    let layer = CorrelatedLayer(columns: 64, seed: 10)
+    let solution = try layer.solution(Self.method(name), scheme)
+    let grids = try scheme.grids(for: layer.weights)
+    #expect(solution.levels.map(\.values) == grids.levels().map(\.values))
+    let rounded = layer.outputError(
+      of: try RoundToNearest.quantize(layer.weights, scheme).dequantized())
+    #expect(layer.outputError(of: solution.dequantized()) <= 1.3 * rounded)
+  }
+
   @Test(arguments: names) func doesNotDependOnThreads(_ name: String) throws {
     let layer = CorrelatedLayer(seed: 6)
     let scheme = try scheme(bits: 3, .group(16), symmetric: false)

@@ -241,6 +241,7 @@ extension Checkpoint {
       }
     }
     let scales = Tensor(values, shape: [table.rows, table.columns])
+    if scheme.scales.hasRowUnits { return [scales, try rowScales(module, table.rows)] }
     guard scheme.scales == .e4m3 else { return [scales] }
     let global = try number(module + ".weight_global_scale")
     guard let global, global > 0, global.isFinite, (1 / global).isNormal,
@@ -250,6 +251,19 @@ extension Checkpoint {
         .malformed, "\(path): \(module).weight_global_scale is missing, not above 0 or too small")
     }
     return global == 1 ? [scales] : [scales, Tensor([1 / global], shape: [1, 1])]
+  }
+
+  /// The floats [rows, 1] that the scales of each row are multiples of.
+  private func rowScales(_ module: String, _ rows: Int) throws -> Tensor {
+    let name = module + ".weight_row_scale"
+    let units = try tensor(name).float()
+    guard units.shape == [rows, 1],
+      units.withElements({ $0.allSatisfy { $0.isNormal && $0 > 0 && $0 < 0x1p120 } })
+    else {
+      throw CheckpointError(
+        .malformed, "\(path): \(name) \(units.shape) is not \(rows) floats above 0")
+    }
+    return units
   }
 
   /// Zero points [rows, groups]; nil where all are 0.

@@ -41,7 +41,7 @@ extension ScaleFormat {
   var storedType: StoredType? {
     switch self {
     case .float: nil
-    case .e8m0: .uint8
+    case .e8m0, .rowPowers, .rowIntegers: .uint8
     case .e4m3: .float8e4m3
     }
   }
@@ -52,6 +52,8 @@ extension ScaleFormat {
     case .float: nil
     case .e8m0: "torch.uint8"
     case .e4m3: "torch.float8_e4m3fn"
+    // Names in a layout of our own.
+    case .rowPowers, .rowIntegers: rawValue
     }
   }
 
@@ -60,6 +62,8 @@ extension ScaleFormat {
     switch self {
     case .float: nil
     case .e8m0: scales.values.map { UInt8(clamping: Int($0.exponent) + 127) }
+    case .rowPowers: scales.values.map { UInt8(clamping: -Int($0.exponent)) }
+    case .rowIntegers: scales.values.map { UInt8(clamping: Int($0)) }
     case .e4m3:
       FloatFormat.e4m3fn.levels.map { levels in
         scales.values.map { UInt8(levels.nearest(to: $0).code) }
@@ -73,6 +77,9 @@ extension ScaleFormat {
     case .float: return nil
     case .e8m0:
       return byte == 255 ? nil : Float(sign: .plus, exponent: Int(byte) - 127, significand: 1)
+    case .rowPowers:
+      return byte > 126 ? nil : Float(sign: .plus, exponent: -Int(byte), significand: 1)
+    case .rowIntegers: return byte == 0 || byte > 127 ? nil : Float(byte)
     case .e4m3:
       let value = FloatFormat.e4m3fn.value(Int(byte))
       return value > 0 ? value : nil

@@ -83,6 +83,7 @@ struct ModuleLayout {
     let scales = weights.scales.storedType ?? StoredType(scaleType)
     add("weight_scale", scales, isPerTensor ? [1] : table)
     if weights.scales == .e4m3 { add("weight_global_scale", .float32, [1]) }
+    if weights.scales.hasRowUnits { add("weight_row_scale", .float32, [table[0], 1]) }
     if !weights.symmetric {
       if packsZeros {
         let words = PackedCodes.denseWords(table[0], bits: bits)
@@ -126,6 +127,7 @@ struct ModuleLayout {
       let unit = weight.levels.count > 1 ? weight.levels[1].scalar : 1
       try put("weight_global_scale", Tensor([1 / unit]))
     }
+    if weights.scales.hasRowUnits { try put("weight_row_scale", weight.levels[1]) }
     if !weights.symmetric {
       let zeros = (weight.zeroPoints ?? Tensor(repeating: 0, shape: table)).converted(to: .int8)
       try put(
@@ -151,7 +153,7 @@ struct ModuleLayout {
 
   private func check(_ weight: QuantizedTensor) throws(CheckpointError) {
     // A matrix whose one scale beside the others is 1 has them alone.
-    let levels = weights.scales == .e4m3 ? 1...2 : 1...1
+    let levels = weights.scales == .e4m3 ? 1...2 : weights.scales.hasRowUnits ? 2...2 : 1...1
     guard levels.contains(weight.levels.count) else {
       throw mismatch("it has \(weight.levels.count) levels of scales")
     }

@@ -79,6 +79,10 @@ public struct GPTQ: LayerSolver, Equatable {
     guard blockSize > 0 else {
       throw SchemeError("gptq: block-size is \(blockSize); use a positive number, such as 128")
     }
+    if let scales = scheme.weights?.scales, scales.hasRowUnits, !staticGroups {
+      throw SchemeError(
+        "gptq: scales: \(scales.rawValue) are found for a whole row; use static-groups: true")
+    }
     if case .group = scheme.weights?.granularity, actOrder, !staticGroups {
       throw SchemeError(
         "gptq: act-order without static-groups needs an index of columns, which files do not have; "

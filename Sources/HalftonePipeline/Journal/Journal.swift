@@ -161,7 +161,14 @@ final class Journal {
     }
   }
 
-  func remove() throws { try SystemFile.remove(directory) }
+  /// Removes all of it, last what says that there is a run, so that what a kill leaves can be resumed.
+  func remove() throws {
+    for name in try FileManager.default.contentsOfDirectory(atPath: directory)
+    where name != "run.json" {
+      try SystemFile.remove(directory + "/" + name)
+    }
+    try SystemFile.remove(directory)
+  }
 }
 
 /// What a method leaves for later blocks, and whether the last block changed it.

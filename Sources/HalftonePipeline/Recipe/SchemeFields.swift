@@ -96,7 +96,7 @@ public struct WeightFields: Sendable, Equatable {
     guard scales == .float || !(format is OutlierVictimFormat) else {
       throw SchemeError("type: \(format.name) has scales of its own; leave scales out")
     }
-    guard symmetric != false || scales == .float else {
+    guard symmetric != false || scales == .float || scales == .rowIntegers else {
       throw SchemeError("scales: \(scales.rawValue) has no zero points; leave symmetric out")
     }
     return WeightScheme(

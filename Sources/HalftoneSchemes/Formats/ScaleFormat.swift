@@ -1,3 +1,4 @@
+import Foundation
 public import HalftoneTensor
 
 /// Which numbers the scales of a matrix may be.
@@ -10,6 +11,17 @@ public enum ScaleFormat: String, Sendable, CaseIterable {
   case e8m0
   /// 8-bit floats with a float for the whole matrix beside them: NVFP4.
   case e4m3
+  /// Powers of two up to 1, times a float for each row: M2 of ZeroQuant-FP.
+  ///
+  /// Wu, Yao, He. *ZeroQuant-FP: A Leap Forward in LLMs Post-Training W4A8 Quantization Using Floating-Point
+  /// Formats.* 2023. <https://arxiv.org/abs/2307.09782>
+  case rowPowers = "pow2-row"
+  /// Whole numbers, times a float for each row, with which 4-bit codes become 8-bit ones: Dual Grained
+  /// Quantization.
+  ///
+  /// Zhang et al. *Dual Grained Quantization: Efficient Fine-Grained Quantization for LLM.* 2023.
+  /// <https://arxiv.org/abs/2310.04836>
+  case rowIntegers = "int-row"
 }
 
 extension ScaleFormat {
@@ -51,7 +63,7 @@ struct ScaleRule {
   /// end may be clamped; other scales are rounded to nearest, none to 0.
   func rounded(_ scale: Float, reach: Float) -> Float {
     switch format {
-    case .float: return scale
+    case .float, .rowPowers, .rowIntegers: return scale
     case .e8m0:
       guard reach.isNormal else { return 1 }
       // 2⁻¹²⁷, the least that files hold, is no normal float.
@@ -75,6 +87,14 @@ extension GridTable {
   /// stored, and what all of them are multiplied with.
   public func levels(_ scales: Tensor? = nil) -> [Tensor] {
     let scales = scales ?? self.scales
+    if let rowUnits {
+      let (units, groups) = (rowUnits.values, self.groups)
+      let multiples = scales.values.enumerated().map { at, scale -> Float in
+        let ratio = scale / units[at / groups]
+        return ratio > 0.75 ? ratio.rounded() : Float(sign: .plus, exponent: Int(log2(ratio).rounded()), significand: 1)
+      }
+      return [Tensor(multiples, shape: scales.shape), rowUnits]
+    }
     guard unit != 1 else { return [scales] }
     let stored = scales.values.map { ScaleRule.e4m3.nearest(to: $0 / unit).value }
     return [Tensor(stored, shape: scales.shape), Tensor([unit], shape: [1, 1])]

@@ -10,10 +10,12 @@ public struct GridTable: Sendable {
   public var levels: LevelTable?
   /// What files store apart from the scales, which are multiples of it: 1 but for two-level scales.
   public var unit: Float
+  /// [rows, 1], where the scales of a row are multiples of a float of its own.
+  public var rowUnits: Tensor?
 
   public init(
     scales: Tensor, zeros: Tensor, low: Float, high: Float, levels: LevelTable? = nil,
-    unit: Float = 1
+    unit: Float = 1, rowUnits: Tensor? = nil
   ) {
     precondition(scales.shape.count == 2 && zeros.shape == scales.shape)
     self.scales = scales
@@ -22,6 +24,7 @@ public struct GridTable: Sendable {
     self.high = high
     self.levels = levels
     self.unit = unit
+    self.rowUnits = rowUnits
   }
 
   public var groups: Int { scales.shape[1] }
