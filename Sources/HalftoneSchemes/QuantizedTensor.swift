@@ -16,6 +16,7 @@ public struct QuantizedTensor: Sendable {
   /// Factors multiplied into the scale, each [tileRows, tileColumns].
   public let levels: [Tensor]
   /// Shaped as the first level; nil where all are 0. Whole numbers, but for files whose offsets are no
+  ///
   /// multiples of the scales (MLX): there the offset by the scale.
   public let zeroPoints: Tensor?
   public let outliers: OutlierSet?

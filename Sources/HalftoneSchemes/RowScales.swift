@@ -51,7 +51,8 @@ extension WeightScheme {
     let unit = used.map { grids[$0].scale }.max() ?? 1
     for group in grids.indices {
       let ratio = unit / grids[group].scale
-      let exponent = used.contains(group) && ratio.isNormal ? min(max(0, Int(ratio.exponent)), 126) : 0
+      let exponent =
+        used.contains(group) && ratio.isNormal ? min(max(0, Int(ratio.exponent)), 126) : 0
       let scale = Float(sign: .plus, exponent: -exponent, significand: 1) * unit
       grids[group].scale = scale.isNormal ? scale : unit
     }

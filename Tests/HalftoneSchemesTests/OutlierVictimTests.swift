@@ -70,7 +70,8 @@ import Testing
     arguments: [
       (0, 18.8, 18.2), (0.001, 18.9, 18.5), (0.005, 18.1, 18.7), (0.01, 17.3, 18.4),
       (0.03, 15.9, 17.1),
-    ]) func signalToNoiseIsThatOfTheAuthorsCode(_ row: (Double, Double, Double)) throws {
+    ]) func signalToNoiseIsThatOfTheAuthorsCode(_ row: (Double, Double, Double)) throws
+  {
     var generator = SeededGenerator(seed: 11)
     let values = (0..<40_000).map { _ -> Float in
       let x = generator.normal()

@@ -91,7 +91,8 @@ extension GridTable {
       let (units, groups) = (rowUnits.values, self.groups)
       let multiples = scales.values.enumerated().map { at, scale -> Float in
         let ratio = scale / units[at / groups]
-        return ratio > 0.75 ? ratio.rounded() : Float(sign: .plus, exponent: Int(log2(ratio).rounded()), significand: 1)
+        guard ratio <= 0.75 else { return ratio.rounded() }
+        return Float(sign: .plus, exponent: Int(log2(ratio).rounded()), significand: 1)
       }
       return [Tensor(multiples, shape: scales.shape), rowUnits]
     }
