@@ -13,14 +13,25 @@ INLINE lanes nearest_to(lanes x, halftone_grid grid, int tabled) {
                 : value_of(code_of(x, grid), grid);
 }
 
+INLINE void store_codes(ints code, int8_t *out, size_t k) {
+  bytes narrow = __builtin_convertvector(code, bytes);
+  if (k == 16) memcpy(out, &narrow, sizeof narrow);
+  else memcpy(out, &narrow, k);
+}
+
 static void KERNEL(quantize)(const float *x, halftone_grid grid, int8_t *codes, size_t n) {
-  FOR_EITHER(grid, FOR_SIXTEEN(n, lanes a = load(x + i, k);
-              lanes code = tabled ? looked_up(grid.levels->codes, grid.levels->depth,
-                                              nearest_place(grid.levels, a / grid.scale))
-                                  : code_of(a, grid);
-              bytes narrow = __builtin_convertvector(__builtin_convertvector(code, ints), bytes);
-              if (k == 16) memcpy(codes + i, &narrow, sizeof narrow);
-              else memcpy(codes + i, &narrow, k);););
+  if (!grid.levels) {
+    FOR_SIXTEEN(n, store_codes(__builtin_convertvector(code_of(load(x + i, k), grid), ints),
+                               codes + i, k););
+  } else if (FLOATS(grid.levels)) {
+    halftone_float_codes f = grid.levels->floats;
+    FOR_SIXTEEN(n, store_codes(float_code(f, load(x + i, k) / grid.scale), codes + i, k););
+  } else {
+    halftone_levels levels = *grid.levels;
+    FOR_SIXTEEN(n, ints place = nearest_place(&levels, load(x + i, k) / grid.scale);
+                lanes code = looked_up(levels.codes, levels.depth, place);
+                store_codes(__builtin_convertvector(code, ints), codes + i, k););
+  }
 }
 
 static void KERNEL(dequantize)(const int8_t *codes, halftone_grid grid, float *out, size_t n) {

@@ -34,6 +34,13 @@ INLINE lanes looked_up(const float *table, int depth, ints at) {
   return gathered(table, at);
 }
 
+// Whether arithmetic is faster than the search: tables in a register are as fast.
+#if defined(HALFTONE_GATHERS_512)
+#define FLOATS(levels) ((levels)->floats.shift && (levels)->depth > 4)
+#else
+#define FLOATS(levels) ((levels)->floats.shift)
+#endif
+
 // The place of the last of 2^depth - 1 rising bounds that is <= t; 0 if none is, and for NaN. The bounds
 // start at table[1].
 INLINE ints place_among(const float *table, int depth, lanes t) {
@@ -49,8 +56,40 @@ INLINE ints nearest_place(const halftone_levels *levels, lanes t) {
   return place_among(levels->bounds, levels->depth, t);
 }
 
+// Half of the last bit kept, less one, plus that bit: what is cut off then rounds to the even neighbour.
+INLINE words rounded_up(words bits, int shift) {
+  return bits + (((uint32_t)1 << (shift - 1)) - 1) + ((bits >> shift) & 1);
+}
+
+// The code of the nearest value, ties to the even code; the most negative one's for NaN. Zero has no sign.
+INLINE ints float_code(halftone_float_codes f, lanes t) {
+  lanes size = magnitude(t);
+  words normal = rounded_up(__builtin_bit_cast(words, size) - f.offset, f.shift) >> f.shift;
+  // Adding a float whose unit is the smallest subnormal rounds to it.
+  words small = __builtin_bit_cast(words, size + f.magic) - __builtin_bit_cast(uint32_t, f.magic);
+  ints code = __builtin_bit_cast(ints, (size < f.normal) ? small : normal);
+  ints most = (ints)(int32_t)f.most, sign = (ints)(int32_t)f.sign;
+  code = code < most ? code : most;
+  ints negative = code | (((t < 0) & (code != 0)) & sign);
+  return t == t ? negative : (most | sign);
+}
+
+// What that code stands for.
+INLINE lanes float_level(const halftone_levels *levels, lanes t) {
+  halftone_float_codes f = levels->floats;
+  lanes size = magnitude(t);
+  words kept = rounded_up(__builtin_bit_cast(words, size) - f.offset, f.shift) >> f.shift << f.shift;
+  lanes normal = __builtin_bit_cast(lanes, kept + f.offset);
+  lanes value = blend(size < f.normal, (size + f.magic) - f.magic, normal);
+  value = smaller(value, splat(levels->values[(1 << levels->depth) - 1]));
+  // Adding 0 takes the sign from zero.
+  value = from_bits(bits_of(value) | (bits_of(t) & (int32_t)0x80000000)) + 0.0f;
+  return blend(t == t, value, splat(levels->values[0]));
+}
+
 INLINE lanes nearest_level(const halftone_levels *levels, lanes t) {
-  return looked_up(levels->values, levels->depth, nearest_place(levels, t));
+  return FLOATS(levels) ? float_level(levels, t)
+                        : looked_up(levels->values, levels->depth, nearest_place(levels, t));
 }
 
 // Whether t is a value or near enough to the outer ones not to count as clamped.

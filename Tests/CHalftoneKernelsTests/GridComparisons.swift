@@ -11,7 +11,12 @@ struct Levels: Sendable {
   nonisolated(unsafe) let pointer: UnsafePointer<halftone_levels>
 
   /// Rising values; the code of each is its place, and ties go up.
-  init(_ values: [Float]) {
+  ///
+  /// With `floats` the values must be those; kernels then need no search.
+  init(
+    _ values: [Float], codes: [Int]? = nil, bounds exact: [Float]? = nil,
+    floats: halftone_float_codes = halftone_float_codes()
+  ) {
     self.values = values
     let depth = Int.bitWidth - (values.count - 1).leadingZeroBitCount
     let size = max(16, 1 << depth)
@@ -21,17 +26,46 @@ struct Levels: Sendable {
       return UnsafePointer(memory)
     }
     let last = values.count - 1
-    let bounds = [0] + zip(values, values.dropFirst()).map { ($0 + $1) / 2 }
+    let bounds = [0] + (exact ?? zip(values, values.dropFirst()).map { ($0 + $1) / 2 })
     let table = UnsafeMutablePointer<halftone_levels>.allocate(capacity: 1)
     table.initialize(
       to: halftone_levels(
         depth: Int32(depth), values: kept(values, values[last], size + 1),
         bounds: kept(bounds, .infinity, size + 1),
-        codes: kept(values.indices.map(Float.init), Float(last), size + 1),
+        codes: kept(
+          (codes ?? Array(values.indices)).map(Float.init), Float(codes?[last] ?? last), size + 1),
         decoded: kept((0..<256).map { values[$0 % values.count] }, 0, 256),
         least: values[0] - (values[1] - values[0]) / 2,
-        most: values[last] + (values[last] - values[last - 1]) / 2))
+        most: values[last] + (values[last] - values[last - 1]) / 2, floats: floats))
     pointer = UnsafePointer(table)
+  }
+
+  /// Floats of so many bits and this bias, without the `unused` largest codes; arithmetic gives their
+  /// codes, or with `searched` the tables alone.
+  init(exponent: Int, mantissa: Int, bias: Int, unused: Int = 0, searched: Bool) {
+    let half = 1 << (exponent + mantissa)
+    let size = 1 << mantissa
+    let sizes = (0..<half - unused).map { code in
+      let (e, m) = (code / size, Float(code % size) / Float(size))
+      return Float(
+        sign: .plus, exponent: max(e, 1) - bias, significand: e == 0 ? m : 1 + m)
+    }
+    let values = sizes.dropFirst().reversed().map { -$0 } + sizes
+    let codes = sizes.indices.dropFirst().reversed().map { half + $0 } + Array(sizes.indices)
+    // Middles are floats; they go to the even code.
+    let bounds = zip(values.indices, values.indices.dropFirst()).map { a, b in
+      let middle = (values[a] + values[b]) / 2
+      return codes[b] % 2 == 0 ? middle : middle.nextUp
+    }
+    let normal = Float(sign: .plus, exponent: 1 - bias, significand: 1)
+    self.init(
+      values, codes: codes, bounds: bounds,
+      floats: searched
+        ? halftone_float_codes()
+        : halftone_float_codes(
+          shift: Int32(23 - mantissa), offset: UInt32(127 - bias) << 23,
+          most: UInt32(half - unused - 1), sign: UInt32(half), normal: normal,
+          magic: normal * Float(1 << (23 - mantissa))))
   }
 
   func grid(_ scale: Float) -> halftone_grid {
@@ -40,9 +74,15 @@ struct Levels: Sendable {
   }
 }
 
+/// Exponent and mantissa bits, bias, unused codes.
+let floatFormats = [
+  (4, 3, 7, 1), (5, 2, 15, 4), (3, 2, 3, 0), (2, 3, 1, 0), (2, 1, 1, 0), (3, 0, 3, 0), (3, 0, 4, 0),
+  (1, 6, 1, 0), (7, 0, 63, 0), (4, 3, 8, 0), (2, 0, 2, 0),
+]
 let fourBitFloats = Levels([-6, -4, -3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4, 6])
 private let tables = [
   fourBitFloats, Levels([-1, 0, 1]), Levels((0..<256).map { Float($0) / 37 - 3 }),
+  Levels(exponent: 4, mantissa: 3, bias: 7, unused: 1, searched: false),
 ]
 private nonisolated(unsafe) let grids = [fourBits, shifted] + tables.map { $0.grid(0.21) }
 

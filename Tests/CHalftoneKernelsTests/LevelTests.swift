@@ -29,6 +29,39 @@ struct LevelTests {
 
   private func below(_ t: Double) -> Int? { values.lastIndex { $0 <= t } }
 
+  @Test("floats by arithmetic are those of the search, on every set", arguments: floatFormats)
+  func floats(_ exponent: Int, _ mantissa: Int, _ bias: Int, _ unused: Int) throws {
+    func levels(_ searched: Bool) -> Levels {
+      Levels(
+        exponent: exponent, mantissa: mantissa, bias: bias, unused: unused, searched: searched)
+    }
+    let (fast, slow) = (levels(false), levels(true))
+    var x: [Float] = [0, -0.0, .nan, .infinity, -.infinity, 1e30, -1e30, .leastNonzeroMagnitude]
+    for (a, b) in zip(slow.values, slow.values.dropFirst()) {
+      let middle = (a + b) / 2
+      x += [a, a.nextUp, a.nextDown, middle, middle.nextUp, middle.nextDown]
+    }
+    var random = Generator(seed: 5)
+    x += random.anything(4001)
+    x += random.uniform(4001, slow.values[0] * 1.1...slow.values[slow.values.count - 1] * 1.1)
+    let n = x.count
+    for name in ["generic"] + fasterSets {
+      let kernels = try #require(halftone_kernels_named(name)).pointee
+      for scale in [1, 0.37] as [Float] {
+        func codes(_ levels: Levels) -> [Int8] {
+          written([Int8](repeating: 3, count: n), guardedBy: 1) {
+            kernels.quantize(x, levels.grid(scale), $0, n)
+          }
+        }
+        #expect(codes(fast) == codes(slow))
+        func values(_ levels: Levels) -> [UInt32] {
+          output(n) { kernels.round_trip(x, levels.grid(scale), $0, n) }.map(\.bitPattern)
+        }
+        #expect(values(fast) == values(slow))
+      }
+    }
+  }
+
   @Test("FlexRound: values and gradients")
   func flexRound() throws {
     let kernels = try generic()

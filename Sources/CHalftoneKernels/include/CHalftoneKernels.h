@@ -13,6 +13,18 @@
 #include "HalftoneBlocks.h"
 #include "HalftoneProducts.h"
 
+// Codes of sign, exponent and mantissa, which arithmetic finds without a search. The code of a magnitude
+// from 2^(1-bias) on is its float bits, less `offset`, rounded to so many mantissa bits; below, it is the
+// magnitude in units of 2^(1-bias-mantissa).
+typedef struct {
+  int shift;        // 23 - mantissa bits; 0 where the values are no such floats
+  uint32_t offset;  // the float bits that belong to an exponent field of 0: (127 - bias) << 23
+  uint32_t most;    // the code of the largest value
+  uint32_t sign;    // the bit of negative numbers
+  float normal;     // 2^(1-bias)
+  float magic;      // 2^(1-bias-mantissa+23): a float whose unit is the smallest subnormal
+} halftone_float_codes;
+
 // The values of a format that are not one apart, in tables that a search halves `depth` times.
 typedef struct {
   int depth;
@@ -24,6 +36,7 @@ typedef struct {
   const float *codes;    // the code of each value, 0...255
   const float *decoded;  // the value of each of 256 codes
   float least, most;     // beyond these a number counts as clamped: half a step outside the range
+  halftone_float_codes floats;  // gives the same codes and values as the tables
 } halftone_levels;
 
 // A grid. Uniform where levels is NULL: value = (code - zero) * scale, code an integer in [low, high].

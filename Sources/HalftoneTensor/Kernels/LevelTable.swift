@@ -50,8 +50,44 @@ public struct LevelTable: Sendable, Hashable {
         bounds: padded(bounds, with: .infinity),
         codes: padded(levels.map { Float($0.code) }, with: Float(levels[levels.count - 1].code)),
         decoded: UnsafePointer(decoded), least: first - (levels[1].value - first) / 2,
-        most: last + (last - levels[levels.count - 2].value) / 2))
+        most: last + (last - levels[levels.count - 2].value) / 2,
+        floats: Self.floats(values)))
     pointer = UnsafePointer(memory)
+  }
+
+  /// Sign, exponent and mantissa, where the codes of `values` are that; else zeros.
+  ///
+  /// A code c below the sign stands for 2^(e−bias)·(1 + m/2^M) with e = c/2^M and m = c mod 2^M, or for
+  /// 2^(1−bias)·m/2^M where e = 0; what is not finite comes last. The same with the sign, but for its zero.
+  private static func floats(_ values: [Float]) -> halftone_float_codes {
+    let half = values.count / 2
+    guard values.count >= 8, values.count.nonzeroBitCount == 1, values[0] == 0, values[1].isNormal,
+      values[1].significand == 1
+    else { return halftone_float_codes() }
+    let most = values[..<half].lastIndex(where: \.isFinite) ?? 0
+    for mantissa in 0...min(6, half.trailingZeroBitCount - 1) {
+      // Code 1 is the smallest subnormal, or the smallest number of all without a mantissa.
+      let lowest = Int(values[1].exponent) + mantissa
+      let size = 1 << mantissa
+      func value(_ code: Int) -> Float {
+        let (exponent, fraction) = (code / size, Float(code % size) / Float(size))
+        return Float(
+          sign: .plus, exponent: lowest + max(exponent, 1) - 1,
+          significand: exponent == 0 ? fraction : 1 + fraction)
+      }
+      let isFloat = (0..<half).allSatisfy { code in
+        let (above, below) = (values[code], values[half + code])
+        guard code <= most else { return !above.isFinite && !below.isFinite }
+        return above == value(code) && (code == 0 ? !(below < 0 || below > 0) : below == -above)
+      }
+      guard isFloat, (-60...60).contains(lowest) else { continue }
+      return halftone_float_codes(
+        shift: Int32(23 - mantissa), offset: UInt32((126 + lowest) << 23),
+        most: UInt32(most), sign: UInt32(half),
+        normal: Float(sign: .plus, exponent: lowest, significand: 1),
+        magic: Float(sign: .plus, exponent: lowest - mantissa + 23, significand: 1))
+    }
+    return halftone_float_codes()
   }
 
   /// Each finite value once, in rising order, with the first code that stands for it.
