@@ -30,6 +30,7 @@ const halftone_kernels CONCATENATED(halftone_, set, HALFTONE_SET) = {
     ENTRY(small_product),
     ENTRY(adam),
     ENTRY(quantize), ENTRY(dequantize), ENTRY(round_trip), ENTRY(round_trip_error),
+    ENTRY(round_trip_error_within),
     ENTRY(round_trip_pullback),
     ENTRY(flexround), ENTRY(flexround_pullback), ENTRY(adaround), ENTRY(adaround_pullback),
     ENTRY(adaround_start),

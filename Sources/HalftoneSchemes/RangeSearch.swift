@@ -69,10 +69,8 @@ public struct GridFamily: Sendable {
     return grid
   }
 
-  /// The grids over fractions of that range, about `count` of them, the largest first.
-  func shrinking(_ minimum: Float, _ maximum: Float, count: Int) -> [ScaledGrid] {
-    rule.fractions(count).map { covering(minimum * $0, maximum * $0) }
-  }
+  /// The fractions of a range that a search looks at, about `count` of them, the largest first.
+  func fractions(_ count: Int) -> [Float] { rule.fractions(count) }
 }
 
 /// The whole range of the values.
@@ -98,16 +96,75 @@ public struct MinMSERange: RangeSearch {
 
   public func grid(for runs: [UnsafeBufferPointer<Float>], in family: GridFamily) -> ScaledGrid {
     let range = extrema(runs)
-    var best = family.covering(range.minimum, range.maximum)
-    let grids = family.shrinking(range.minimum, range.maximum, count: candidates)
-    var smallest = Double.infinity
-    for (grid, error) in zip(grids, errors(of: grids, on: runs)) where error < smallest {
-      (smallest, best) = (error, grid)
+    let fractions = family.fractions(candidates)
+    func grid(_ place: Int) -> ScaledGrid {
+      family.covering(range.minimum * fractions[place], range.maximum * fractions[place])
     }
-    return best
+    guard runs.reduce(0, { $0 + $1.count }) > 1 << 17 else {
+      return search(fractions.count, on: runs, grid) ?? family.covering(range.minimum, range.maximum)
+    }
+    let errors = errors(of: fractions.indices.map(grid), on: runs)
+    var best: (error: Double, place: Int)?
+    for (place, error) in errors.enumerated() where error < best?.error ?? .infinity {
+      best = (error, place)
+    }
+    return best.map { grid($0.place) } ?? family.covering(range.minimum, range.maximum)
   }
 
-  /// Σ |w − ŵ|^p of each grid, in pieces of fixed size added in order in double precision.
+  /// The grid among `count` with the smallest error, the first of equals; nil where errors are no numbers.
+  ///
+  /// The result does not depend on the order, which begins with every eighth and goes on from the best
+  /// of those outwards: the sooner an error is small, the sooner others are known to be larger.
+  private func search(
+    _ count: Int, on runs: [UnsafeBufferPointer<Float>], _ grid: (Int) -> ScaledGrid
+  ) -> ScaledGrid? {
+    let stride = 8
+    var best: (error: Double, place: Int, grid: ScaledGrid)?
+    func look(_ place: Int) {
+      let candidate = grid(place)
+      let error = error(of: candidate, on: runs, within: best?.error ?? .infinity)
+      guard let old = best else {
+        if error < .infinity { best = (error, place, candidate) }
+        return
+      }
+      if error < old.error || error == old.error && place < old.place {
+        best = (error, place, candidate)
+      }
+    }
+    for place in Swift.stride(from: 0, to: count, by: stride) { look(place) }
+    let middle = best?.place ?? 0
+    for distance in 1..<max(2, count) {
+      for place in [middle - distance, middle + distance]
+      where (0..<count).contains(place) && !place.isMultiple(of: stride) {
+        look(place)
+      }
+    }
+    return best?.grid
+  }
+
+  /// Σ |w − ŵ|^p in pieces of fixed size added in order in double precision; where that exceeds `limit`,
+  /// any number above it.
+  private func error(
+    of grid: ScaledGrid, on runs: [UnsafeBufferPointer<Float>], within limit: Double
+  ) -> Double {
+    var sum = 0.0
+    for run in runs {
+      for start in stride(from: 0, to: run.count, by: Self.piece) {
+        let piece = UnsafeBufferPointer(
+          rebasing: run[start..<min(start + Self.piece, run.count)])
+        // Rounded up, so that no error within the limit is taken for one beyond it.
+        let rest = Float(limit - sum).nextUp
+        let error = Kernels.roundTripError(piece, grid, power: power, within: rest)
+        sum += Double(error)
+        if error > rest { return max(sum, limit.nextUp) }
+      }
+    }
+    return sum
+  }
+
+  private static let piece = 1 << 14
+
+  /// All errors to the end, on as many threads as there are.
   private func errors(
     of grids: [ScaledGrid], on runs: [UnsafeBufferPointer<Float>]
   ) -> [Double] {
@@ -115,14 +172,7 @@ public struct MinMSERange: RangeSearch {
       count = grids.count
       let errors = errors
       parallelFor(grids.count) { i in
-        var sum = 0.0
-        for run in runs {
-          for start in stride(from: 0, to: run.count, by: 1 << 14) {
-            let piece = UnsafeBufferPointer(rebasing: run[start..<min(start + 1 << 14, run.count)])
-            sum += Double(Kernels.roundTripError(piece, grids[i], power: power))
-          }
-        }
-        errors.initializeElement(at: i, to: sum)
+        errors.initializeElement(at: i, to: error(of: grids[i], on: runs, within: .infinity))
       }
     }
   }
@@ -140,8 +190,12 @@ extension WeightScheme {
   /// The grids among which the range rule chooses for `weights`.
   public func family(for weights: Tensor) -> GridFamily {
     let range = weights.withElements { extrema([$0]) }
-    return GridFamily(
-      format, symmetric: symmetric, scales: scales, largest: max(-range.minimum, range.maximum))
+    return family(reaching: max(-range.minimum, range.maximum))
+  }
+
+  /// The same for weights of magnitudes up to `largest`.
+  func family(reaching largest: Float) -> GridFamily {
+    GridFamily(format, symmetric: symmetric, scales: scales, largest: largest)
   }
 
   /// The grids of `weights` [rows, columns], found by this scheme's range rule.

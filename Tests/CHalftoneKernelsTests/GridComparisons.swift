@@ -116,6 +116,17 @@ let gridComparisons = [
     let x = random.finite(n)
     return bits([1, 2, 2.4].map { k.round_trip_error(x, grid, $0, n) })
   },
+  onGrids("round_trip_error_within") { k, grid, n, random in
+    let x = random.finite(n)
+    var found: [Float] = []
+    for power in [1, 2, 2.4] as [Float] {
+      let exact = k.round_trip_error(x, grid, power, n)
+      for share in [0, 0.3, 0.9, 1, 1.5] as [Float] {
+        found.append(k.round_trip_error_within(x, grid, power, share * exact, n))
+      }
+    }
+    return bits(found)
+  },
   onGrids("round_trip_pullback") { k, grid, n, random in
     let (x, dy) = (random.finite(n), random.uniform(n))
     var slope: Float = 0

@@ -44,6 +44,25 @@ struct GridTests {
     #expect(codes == [0, 2, 2, 0, -2, 7, -8])
   }
 
+  @Test("errors within a limit are exact, others above it", arguments: [1, 1.3, 2, 2.4, 4, 5])
+  func errorWithin(power: Float) throws {
+    let kernels = try generic()
+    var random = Generator(seed: 22)
+    for n in [1, 15, 100, 128, 129, 1000] {
+      let x = random.uniform(n)
+      for scale in [0.001, 0.1, 0.3, 7] as [Float] {
+        let grid = halftone_grid(scale: scale, zero: 0, low: -8, high: 7, levels: nil)
+        let exact = kernels.round_trip_error(x, grid, power, n)
+        for limit in [exact, exact * 1.001, exact * 2, .infinity] {
+          #expect(kernels.round_trip_error_within(x, grid, power, limit, n) == exact)
+        }
+        for limit in [exact.nextDown, exact * 0.99, exact / 2, 0] where exact > 0 {
+          #expect(kernels.round_trip_error_within(x, grid, power, limit, n) > limit)
+        }
+      }
+    }
+  }
+
   @Test("round-trip error", arguments: [1, 2, 2.4, 4] as [Float])
   func error(power: Float) throws {
     let kernels = try generic()

@@ -91,6 +91,30 @@ import Testing
     #expect(grid(MinMSERange(), [[0, 0]], 4, true) == ScaledGrid(scale: 1, low: -8, high: 7))
   }
 
+  /// Errors that are known to be too large are not computed to their end; the choice is that of all errors.
+  @Test(arguments: [1, 16, 100, 300, 5000, 40_000, 140_000])
+  func theSearchIsThatOfAllErrors(count: Int) throws {
+    let formats = ["int2", "int4", "int8", "fp8", "fp4", "nf4"].compactMap(NumberFormats.named)
+    for (seed, format) in formats.enumerated() {
+      for symmetric in [true, false] where symmetric || format is IntegerFormat {
+        let x = weights([1, count], UInt64(seed) + 7).values
+        let family = GridFamily(format, symmetric: symmetric)
+        var best: (error: Double, grid: ScaledGrid)?
+        for i in stride(from: 100, through: 1, by: -1) {
+          let fraction = Float(i) / 100
+          let grid = family.covering((x.min() ?? 0) * fraction, (x.max() ?? 0) * fraction)
+          let error = stride(from: 0, to: count, by: 1 << 14).reduce(0.0) { sum, start in
+            x[start..<min(count, start + 1 << 14)].withUnsafeBufferPointer {
+              sum + Double(Kernels.roundTripError($0, grid, power: 2.4))
+            }
+          }
+          if error < best?.error ?? .infinity { best = (error, grid) }
+        }
+        #expect(grid(MinMSERange(), [x], family) == best?.grid, "\(format.name)")
+      }
+    }
+  }
+
   @Test func severalRunsAreOneSet() {
     let x = weights([1, 40_000], 5).values
     let whole = grid(MinMSERange(), [x], 3, true)

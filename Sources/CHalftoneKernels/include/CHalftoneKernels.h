@@ -113,6 +113,9 @@ typedef struct {
   void (*round_trip)(const float *x, halftone_grid grid, float *out, size_t n);  // both of the above
   // sum |x - round_trip(x)|^power, power > 0
   float (*round_trip_error)(const float *x, halftone_grid grid, float power, size_t n);
+  // The same where it is <= limit, else any number above limit, mostly found sooner; n <= 2^16.
+  float (*round_trip_error_within)(const float *x, halftone_grid grid, float power, float limit,
+                                   size_t n);
   // Straight-through: dx = dy where the code before clamping is in [low, high], else 0. Returns
   // d(scale) = sum dy * (inside ? round(x/scale) - x/scale : clamped code - zero)   (LSQ).
   float (*round_trip_pullback)(const float *x, halftone_grid grid, const float *dy, float *dx,

@@ -151,6 +151,16 @@ public enum Kernels {
     return set.round_trip_error(from, grid.parameters, power, x.count)
   }
 
+  /// The same where it is at most `limit`, else any number above that, mostly found sooner; of at most 2^16
+  /// elements.
+  public static func roundTripError(
+    _ x: UnsafeBufferPointer<Float>, _ grid: ScaledGrid, power: Float, within limit: Float
+  ) -> Float {
+    precondition(x.count <= 1 << 16, "\(x.count) elements are too many for a bound of their sum")
+    guard let from = x.baseAddress else { return 0 }
+    return set.round_trip_error_within(from, grid.parameters, power, limit, x.count)
+  }
+
   // MARK: - Bit streams
 
   /// Writes `code − low` in `bits` bits each, least significant bit first, without gaps.
