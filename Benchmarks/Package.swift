@@ -19,6 +19,9 @@ let package = Package(
       name: "AttentionBenchmark",
       dependencies: ["COneDNN", .product(name: "Halftone", package: "halftone")]),
     .executableTarget(
+      name: "EncodingBenchmark",
+      dependencies: [.product(name: "Halftone", package: "halftone")]),
+    .executableTarget(
       name: "ReconstructionBenchmark",
       dependencies: [.product(name: "Halftone", package: "halftone")]),
     .executableTarget(

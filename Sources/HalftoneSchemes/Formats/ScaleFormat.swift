@@ -97,7 +97,12 @@ extension GridTable {
       return [Tensor(multiples, shape: scales.shape), rowUnits]
     }
     guard unit != 1 else { return [scales] }
-    let stored = scales.values.map { ScaleRule.e4m3.nearest(to: $0 / unit).value }
-    return [Tensor(stored, shape: scales.shape), Tensor([unit], shape: [1, 1])]
+    let quotients = scales.values.map { $0 / unit }
+    let e4m3 = ScaleRule.e4m3
+    let grid = ScaledGrid(scale: 1, low: e4m3.low, high: e4m3.high, levels: e4m3)
+    let stored = Tensor(shape: scales.shape) { out in
+      quotients.withUnsafeBufferPointer { Kernels.roundTrip($0, grid, out) }
+    }
+    return [stored, Tensor([unit], shape: [1, 1])]
   }
 }

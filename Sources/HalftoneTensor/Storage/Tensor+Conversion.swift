@@ -17,6 +17,19 @@ extension Tensor {
     }
   }
 
+  /// Rows `range` of a matrix of any storage type as floats in `out`, on the caller's thread.
+  public func readRows(_ range: Range<Int>, into out: UnsafeMutableBufferPointer<Float>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows \(range) of \(shape)")
+    precondition(out.count == range.count * columns, "\(out.count) floats for rows \(range)")
+    guard let target = out.baseAddress else { return }
+    withBytes { bytes in
+      guard let source = bytes.baseAddress else { return }
+      Kernels.convert(
+        source + range.lowerBound * columns * elementType.byteCount, elementType, to: target,
+        out.count)
+    }
+  }
+
   /// The same numbers rounded to `type`: to nearest, ties to even; integers saturate.
   public func converted(to type: ElementType) -> Tensor {
     if type == elementType { return self }
