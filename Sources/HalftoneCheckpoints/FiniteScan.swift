@@ -7,13 +7,17 @@ extension WeightStore {
   public func checkFinite(_ name: String) throws {
     let description = try description(of: name)
     let found: Int? = try withBytes(of: name) { bytes in
-      switch description.type {
-      case .float32: firstNonFinite(bytes, exponent: UInt32(0x7F80_0000))
-      case .bfloat16: firstNonFinite(bytes, exponent: UInt16(0x7F80))
-      case .float16: firstNonFinite(bytes, exponent: UInt16(0x7C00))
-      case .float64: firstNonFinite(bytes, exponent: UInt64(0x7FF0_0000_0000_0000))
-      default: nil
+      let piece = 1 << 26
+      for start in stride(from: 0, to: bytes.count, by: piece) {
+        let end = min(bytes.count, start + piece)
+        let part = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+        if let first = firstNonFinite(part, description.type) {
+          return first + start * 8 / description.type.bits
+        }
+        // A table of words need not be whole in memory.
+        if end < bytes.count { evict(name) }
       }
+      return nil
     }
     guard let found else { return }
     var rest = found
@@ -25,6 +29,17 @@ extension WeightStore {
       .malformed,
       "\(path): tensor \(name) holds NaN or infinity, first at \(Array(position.reversed())); "
         + "repair or fetch the checkpoint again")
+  }
+}
+
+/// The index of the first element of `type` that is NaN or infinite; nil for none, and for integers.
+private func firstNonFinite(_ bytes: UnsafeRawBufferPointer, _ type: StoredType) -> Int? {
+  switch type {
+  case .float32: firstNonFinite(bytes, exponent: UInt32(0x7F80_0000))
+  case .bfloat16: firstNonFinite(bytes, exponent: UInt16(0x7F80))
+  case .float16: firstNonFinite(bytes, exponent: UInt16(0x7C00))
+  case .float64: firstNonFinite(bytes, exponent: UInt64(0x7FF0_0000_0000_0000))
+  default: nil
   }
 }
 

@@ -101,7 +101,8 @@ public struct MinMSERange: RangeSearch {
       family.covering(range.minimum * fractions[place], range.maximum * fractions[place])
     }
     guard runs.reduce(0, { $0 + $1.count }) > 1 << 17 else {
-      return search(fractions.count, on: runs, grid) ?? family.covering(range.minimum, range.maximum)
+      return search(fractions.count, on: runs, grid)
+        ?? family.covering(range.minimum, range.maximum)
     }
     let errors = errors(of: fractions.indices.map(grid), on: runs)
     var best: (error: Double, place: Int)?

@@ -238,6 +238,6 @@ import Testing
     try plan.check(1 << 30, false)
     let error = #expect(throws: PipelineError.self) { try plan.check(1 << 20, false) }
     #expect(error?.code == .usage)
-    #expect(error?.message.contains("64.2 MiB, more than --memory 1.0 MiB") == true)
+    #expect(error?.message.contains("64.1 MiB, more than --memory 1.0 MiB") == true)
   }
 }

@@ -121,7 +121,8 @@ print(
   "\(work.rows) × \(work.columns) \(work.stored.elementType.rawValue), \(range.rawValue), "
     + "\(Kernels.instructionSet); GB of input a second, one thread")
 print(
-  "format                       copy   scales    codes  packing  codes+packing  /copy  pass+packing  /copy")
+  "format                       copy   scales    codes  packing  codes+packing  /copy"
+    + "  pass+packing  /copy")
 for (name, scheme) in subjects(range) where option("only").map({ name.hasPrefix($0) }) ?? true {
   var copies: [Double] = []
   var parts: [[Double]] = []

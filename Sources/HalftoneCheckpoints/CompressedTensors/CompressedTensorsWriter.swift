@@ -170,8 +170,7 @@ public final class CompressedTensorsWriter {
   public func complete() throws -> String {
     precondition(unwritten.isEmpty, "layers never written: \(unwritten.sorted().prefix(3))")
     for name in carried where !replaced.contains(name) {
-      try template.withBytes(of: name) { try output.write(name, $0) }
-      template.evict(name)
+      try carry(name)
     }
     try output.finish()
     for file in template.sideFiles { try directory.copy(file) }
@@ -182,6 +181,18 @@ public final class CompressedTensorsWriter {
     config["quantization_config"] = configuration
     try directory.write("config.json", Array((config.serialized() + "\n").utf8))
     return directory.staging
+  }
+
+  /// Copies a tensor of the template piece by piece, so that no table of words is whole in memory.
+  private func carry(_ name: String) throws {
+    let piece = 1 << 26
+    try template.withBytes(of: name) { bytes in
+      for start in stride(from: 0, through: max(0, bytes.count - 1), by: piece) {
+        let end = min(bytes.count, start + piece)
+        try output.write(name, UnsafeRawBufferPointer(rebasing: bytes[start..<end]), at: start)
+        template.evict(name)
+      }
+    }
   }
 
   /// Gives the complete directory its name.

@@ -66,7 +66,13 @@ extension ScaleFormat {
     case .rowIntegers: scales.values.map { UInt8(clamping: Int($0)) }
     case .e4m3:
       FloatFormat.e4m3fn.levels.map { levels in
-        scales.values.map { UInt8(levels.nearest(to: $0).code) }
+        let grid = ScaledGrid(scale: 1, low: levels.low, high: levels.high, levels: levels)
+        return [UInt8](unsafeUninitializedCapacity: scales.count) { bytes, count in
+          count = scales.count
+          bytes.withMemoryRebound(to: Int8.self) { codes in
+            scales.withElements { Kernels.quantize($0, grid, codes) }
+          }
+        }
       }
     }
   }

@@ -44,9 +44,12 @@ final class ShardedOutput {
     return shards
   }
 
-  func write(_ name: String, _ bytes: UnsafeRawBufferPointer) throws(CheckpointError) {
+  /// Writes the bytes of tensor `name`, or a part of them that begins at byte `start`.
+  func write(
+    _ name: String, _ bytes: UnsafeRawBufferPointer, at start: Int = 0
+  ) throws(CheckpointError) {
     guard let owner = owners[name] else { preconditionFailure("\(name) was not announced") }
-    try writers[owner].writer.write(name, bytes)
+    try writers[owner].writer.write(name, bytes, at: start)
   }
 
   /// Completes the files, and writes the index if there are several.

@@ -45,11 +45,16 @@ final class Journal {
     try SystemFile.write(fingerprint.json(), to: fingerprintPath)
   }
 
+  /// Of the run that began here; nil where it cannot be read.
+  var fingerprint: RunFingerprint? {
+    FileManager.default.contents(atPath: fingerprintPath).flatMap {
+      try? JSONDecoder().decode(RunFingerprint.self, from: $0)
+    }
+  }
+
   /// - Throws: ``PipelineError`` naming what changed since the run began.
   func checkSame(_ fingerprint: RunFingerprint) throws {
-    guard let data = FileManager.default.contents(atPath: fingerprintPath),
-      let stored = try? JSONDecoder().decode(RunFingerprint.self, from: data)
-    else {
+    guard let stored = self.fingerprint else {
       throw PipelineError(
         .badInput, "cannot be read: start again with --overwrite", at: fingerprintPath)
     }

@@ -86,6 +86,20 @@ extension Plan {
     return weights * (3 * 4 + 2) + model.byteCount + headBytes + logitBytes + 3 * streamBytes
   }
 
+  /// Whether each weight is rounded to nearest, and nothing else done.
+  var isRounding: Bool { recipe.steps.count == 1 && recipe.method is RoundToNearest }
+
+  /// The largest layer as stored, its codes, packed and read back, and, where a range is searched for all of
+  /// it, its floats; what is held at a time of a table that is carried over.
+  private var layerBytes: Int {
+    let largest = layers.map { layer in
+      guard let weights = layer.scheme?.weights else { return 0 }
+      let isWhole = weights.granularity == .tensor && weights.range != .minMax
+      return layer.module.byteCount + layer.count * (isWhole ? 7 : 3)
+    }
+    return (largest.max() ?? 0) + min(2 << 26, model.vocabularySize * model.hiddenSize * 4)
+  }
+
   /// The most memory the run is expected to hold, if the text is run through the blocks.
   ///
   /// Streams: the inputs in the original and the quantized network, the targets and the outputs, and
@@ -93,17 +107,19 @@ extension Plan {
   /// Block: its weights, rounded weights and their difference; when learning also the parameters,
   /// gradients and two moments. Hessian: three matrices of Doubles.
   /// Activations: what one piece keeps alive.
-  public func peakBytes(withCalibration: Bool) -> Int {
+  ///
+  /// Where weights are only rounded, and the run `streams` them: the largest layer.
+  public func peakBytes(withCalibration: Bool, streams: Bool = true) -> Int {
     let fixed = 64 << 20
-    let streams = 6 * streamBytes
+    let activationStreams = 6 * streamBytes
     let learning = training.iterations > 0
     // Whole networks: variables and moments are counted there.
     let block = blockWeights * 4 * (trainsNetwork ? 8 : learning ? 12 * window : 4)
     let hessian = withCalibration && !learning ? 3 * widest * widest * 8 : 0
     let pieceTokens = max(BlockRunner.tokensPerPiece, training.batch * calibration.length)
     let activations = activationBytes(tokens: pieceTokens) * (learning ? 4 * window : 1)
-    guard withCalibration else { return fixed + block }
-    return fixed + streams + block + hessian + activations + networkBytes + tailBytes
+    guard withCalibration else { return fixed + (streams && isRounding ? layerBytes : block) }
+    return fixed + activationStreams + block + hessian + activations + networkBytes + tailBytes
   }
 
   /// The time the run is expected to take: multiplications and additions over an assumed speed.

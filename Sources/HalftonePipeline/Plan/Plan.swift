@@ -100,13 +100,22 @@ public struct Plan: Sendable {
   }
 
   /// - Throws: ``PipelineError`` if the run is expected to take more than `memory` bytes.
-  public func check(_ memory: Int, _ withCalibration: Bool) throws {
-    let peak = peakBytes(withCalibration: withCalibration)
+  public func check(_ memory: Int, _ withCalibration: Bool, streams: Bool = true) throws {
+    let peak = peakBytes(withCalibration: withCalibration, streams: streams)
     guard peak > memory else { return }
     throw PipelineError(
       .usage,
       "the run is expected to take \(ByteSize.text(peak)), more than --memory "
         + "\(ByteSize.text(memory)); use fewer --samples or a shorter --length", at: model.source)
+  }
+
+  /// The layers that are quantized, for the writer of checkpoints.
+  var writtenModules: [CompressedTensorsWriter.Module] {
+    layers.compactMap { layer in
+      guard let scheme = layer.scheme, let weights = scheme.weights else { return nil }
+      return CompressedTensorsWriter.Module(
+        name: layer.module.name, weights: weights, inputs: scheme.inputs)
+    }
   }
 
   /// The schemes of the layers of one block, by name.

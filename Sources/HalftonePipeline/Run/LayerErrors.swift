@@ -51,7 +51,7 @@ package struct LayerErrors {
 
   /// ‖W−Ŵ‖²/‖W‖² for each candidate: what can be said without activations.
   package static func onWeights(_ weight: Tensor, _ candidates: [QuantizedTensor]) -> [Double] {
-    let reference = sumOfSquares(weight)
+    let reference = sumOfSquares(weight, grain: max(1, (1 << 15) / weight.columns) * weight.columns)
     var errors: [Double] = []
     for (i, candidate) in candidates.enumerated() {
       // For plain rounding the candidates are one and the same.
@@ -96,8 +96,7 @@ package struct LayerErrors {
   }
 
   /// By ranges of fixed length, added in order in `Double`: the same for any number of threads.
-  static func sumOfSquares(_ x: Tensor) -> Double {
-    let grain = 1 << 15
+  static func sumOfSquares(_ x: Tensor, grain: Int = 1 << 15) -> Double {
     var sums = [Double](repeating: 0, count: (x.count + grain - 1) / grain)
     sums.withUnsafeMutableBufferPointer { sums in
       x.withElements { elements in

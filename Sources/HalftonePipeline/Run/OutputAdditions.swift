@@ -36,15 +36,7 @@ struct OutputAdditions {
         }
       }
     }
-    let modules = work.plan.layers.compactMap { layer in
-      layer.scheme.flatMap { scheme in
-        scheme.weights.map {
-          CompressedTensorsWriter.Module(
-            name: layer.module.name, weights: $0, inputs: scheme.inputs)
-        }
-      }
-    }
-    if !modules.allSatisfy(\.isShared) { method = .halftone }
+    if !work.plan.writtenModules.allSatisfy(\.isShared) { method = .halftone }
     if !biased.isEmpty { try announce(biased, work.opened.store, &byName) }
     descriptions = byName.values.sorted { $0.name < $1.name }
   }

@@ -25,7 +25,8 @@ struct OutputWriter {
     options.method = additions.method
     options.configuration = additions.configuration
     let writer = try CompressedTensorsWriter(
-      output: journal.outputPath, template: work.opened.store, modules: modules,
+      output: journal.outputPath, template: work.opened.store,
+      modules: work.plan.writtenModules,
       additions: additions.descriptions, options: options)
     try forEachBlock { block in
       for layer in block.layers {
@@ -45,9 +46,7 @@ struct OutputWriter {
     let written = try OpenedModel(path: staging)
     try verify(written)
     let record = try record(written, additions)
-    try writer.addFile("report.json", Array(try record.json()))
-    try writer.addFile("report.html", Array(HTMLReport.render(record).utf8))
-    try writer.addFile("recipe.yaml", Array(run.options.recipe.canonicalText.utf8))
+    try run.addReport(record, to: writer)
     try writer.publish()
     return record
   }
@@ -79,14 +78,6 @@ struct OutputWriter {
     guard isSame else {
       throw mismatch(
         layer.record.name, "its weights differ by more than the rounding of scales to halves")
-    }
-  }
-
-  private var modules: [CompressedTensorsWriter.Module] {
-    work.plan.layers.compactMap { layer in
-      guard let scheme = layer.scheme, let weights = scheme.weights else { return nil }
-      return CompressedTensorsWriter.Module(
-        name: layer.module.name, weights: weights, inputs: scheme.inputs)
     }
   }
 
@@ -163,34 +154,8 @@ struct OutputWriter {
       layers += result.layers.map(\.record)
       blocks.append(result.record)
     }
-    let elapsed = (ContinuousClock().now - work.start) / .seconds(1)
-    let earlier = blocks.prefix(resumedBlocks).reduce(0) { $0 + $1.seconds }
-    let calibration = work.calibration
-    var warnings = work.plan.warnings + (calibration?.warnings ?? [])
-    if calibration == nil {
-      warnings.append("no calibration text: errors are those of the weights, not of outputs")
-    }
-    return RunRecord(
-      model: run.options.model, recipe: run.options.recipe.source, seed: run.options.seed,
-      versions: Version.record,
-      bitsPerWeight: work.plan.bitsPerWeight(extraBytes: additions.layerBytes),
-      bytesBefore: try work.opened.store.byteCount(), bytesAfter: try written.store.byteCount(),
-      seconds: elapsed + earlier,
-      peakBytes: ProcessMemory.peakBytes,
-      calibration: calibration.map {
-        RunRecord.Calibration(
-          files: $0.files, samples: $0.training.count, length: $0.length,
-          heldOut: $0.heldOut.count, heldOutIsSeparate: $0.heldOutIsSeparate)
-      },
-      evaluation: try evaluation(written), warnings: warnings, layers: layers, blocks: blocks)
-  }
-
-  private func evaluation(_ written: OpenedModel) throws -> RunRecord.Evaluation? {
-    guard let measurement = run.measurement, let before = work.perplexityBefore,
-      let after = try run.perplexity(written, work.tokenizer)
-    else { return nil }
-    return RunRecord.Evaluation(
-      text: measurement.text, context: measurement.context, tokens: after.tokens,
-      perplexityBefore: before.value, perplexityAfter: after.value)
+    return try run.record(
+      work, written, layers, blocks, extraBytes: additions.layerBytes,
+      earlier: blocks.prefix(resumedBlocks).reduce(0) { $0 + $1.seconds })
   }
 }

@@ -34,6 +34,8 @@ public struct QuantizationRun {
   public var warn: (String) -> Void = { _ in }
   /// Asked after each block; true ends the run so that it can be resumed.
   public var shouldStop: () -> Bool = { false }
+  /// Whether runs that need only weights go past the block loop, which gives the same bytes.
+  package var streams = true
 
   public init(_ options: QuantizationOptions) { self.options = options }
 
@@ -71,8 +73,14 @@ public struct QuantizationRun {
       perplexityBefore: before, start: start)
     progress(RunProgress(phase: "reading the model", fraction: 0))
     try opened.store.checkSideFiles()
-    for name in opened.store.names { try opened.store.checkFinite(name) }
-    let fingerprint = try fingerprint(work)
+    if streams, StreamedRun.serves(plan, options) {
+      return try StreamedRun(run: self, work: work)(target)
+    }
+    for name in opened.store.names {
+      try opened.store.checkFinite(name)
+      opened.store.evict(name)
+    }
+    let fingerprint = try fingerprint(work, model: nil)
     let journal = try Journal(output: target.path)
     let finished = try open(journal, fingerprint, work)
     return try keepingJournal(journal, work) {
@@ -109,7 +117,9 @@ public struct QuantizationRun {
       throw PipelineError(.usage, "\(need): give --calibration FILE", at: plan.recipe.source)
     }
     if hasText { try plan.checkLength() }
-    if let memory = options.memory { try plan.check(memory, hasText) }
+    if let memory = options.memory {
+      try plan.check(memory, hasText, streams: StreamedRun.serves(plan, options))
+    }
   }
 
   private func readCalibration(_ tokenizer: (any Tokenizer)?) throws -> Calibration? {
@@ -126,10 +136,12 @@ public struct QuantizationRun {
     return try measurement.measure(opened.model, tokenizer)
   }
 
-  private func fingerprint(_ work: Work) throws -> RunFingerprint {
+  /// What the result depends on; `model` stands for the hash of all weights where it is known.
+  func fingerprint(_ work: Work, model: String?) throws -> RunFingerprint {
     let versions = Version.record
     return RunFingerprint(
-      halftone: versions.halftone, model: String(try work.opened.digest(), radix: 16),
+      halftone: versions.halftone,
+      model: try model ?? String(try work.opened.digest(), radix: 16),
       recipe: options.recipe.canonicalText,
       calibration: work.calibration.map { String($0.digest, radix: 16) }, seed: options.seed,
       samples: work.plan.calibration.samples, length: work.plan.calibration.length,
