@@ -38,6 +38,9 @@ public protocol WeightStore: Sendable {
 
   /// How the inputs of the linear layer `module` are quantized when it runs; nil where not at all.
   func storedInputScheme(_ module: String) throws -> StoredInputs?
+
+  /// Where the configuration, the index and the tensors contradict each other; none by default.
+  func disagreements() -> [CheckpointProblem]
 }
 
 /// The weight of a linear layer as a checkpoint holds it: [out, in].
@@ -79,6 +82,8 @@ extension WeightStore {
   public func lowRank(_ module: String) throws -> LowRankFactors? { nil }
 
   public func storedInputScheme(_ module: String) throws -> StoredInputs? { nil }
+
+  public func disagreements() -> [CheckpointProblem] { [] }
 
   /// The bytes of all tensors.
   public func byteCount() throws(CheckpointError) -> Int {

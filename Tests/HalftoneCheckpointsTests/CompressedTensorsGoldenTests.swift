@@ -135,3 +135,9 @@ import Testing
     #expect(try store.storedScheme("lm_head") == nil)
   }
 }
+
+extension CompressedTensorsGoldenTests {
+  @Test(arguments: cases) func verificationFindsNoProblem(name: String) throws {
+    #expect(try Checkpoint(path: golden("compressed-tensors/" + name)).problems().isEmpty)
+  }
+}

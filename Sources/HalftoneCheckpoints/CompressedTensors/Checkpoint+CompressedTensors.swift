@@ -231,9 +231,10 @@ extension Checkpoint {
       try checkFinite(name)
       return [try tensor(name).float().reshaped([table.rows, table.columns])]
     }
+    let known = (0...255).map { scheme.scales.value(of: UInt8($0)) }
     let values = try withBytes(of: name) { bytes in
       try bytes.map { byte in
-        guard let value = scheme.scales.value(of: byte) else {
+        guard let value = known[Int(byte)] else {
           throw CheckpointError(
             .malformed, "\(path): \(name) holds the byte \(byte), which is no scale above 0")
         }

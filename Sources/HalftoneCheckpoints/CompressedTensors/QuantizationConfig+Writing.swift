@@ -65,7 +65,8 @@ private func untouchedLayers(
   return result.subtracting(quantized).sorted()
 }
 
-private func isEmbedding(_ module: String) -> Bool {
+/// Whether the name is that of a table of words or positions.
+func isEmbedding(_ module: String) -> Bool {
   let name = module.split(separator: ".").last ?? ""
   return name.contains("embed") || name == "wte" || name == "wpe"
 }

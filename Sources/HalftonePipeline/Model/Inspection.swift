@@ -1,6 +1,7 @@
 import Foundation
-import HalftoneCheckpoints
+public import HalftoneCheckpoints
 public import HalftoneReport
+import HalftoneModels
 import HalftoneSchemes
 
 /// What a checkpoint holds: the document that `inspect --json` prints.
@@ -17,6 +18,8 @@ public struct Inspection: Encodable, Sendable {
   /// As written by Halftone.
   public var recipe: String?
   public var report: RunRecord?
+  /// What is wrong with it; nil where that was not looked for.
+  public var problems: [CheckpointProblem]?
 
   public struct Tensor: Encodable, Sendable {
     public var name: String
@@ -28,24 +31,44 @@ public struct Inspection: Encodable, Sendable {
   public struct Layer: Encodable, Sendable {
     public var name: String
     public var shape: [Int]
+    /// All of the following in words.
     public var scheme: String
+    /// "int4", "e4m3fn", "Q4_K".
+    public var format: String
+    /// "group 32", "channel", "blocks of 256".
+    public var granularity: String
+    public var symmetric: Bool?
+    /// The type of the scales as stored, "BF16"; nil where they are in the blocks.
+    public var scaleType: String?
+    /// How inputs are quantized; nil where they are not.
+    public var inputs: String?
+    public var outliers: Int?
+    public var lowRank: Int?
     public var bytes: Int
     public var bitsPerWeight: Double
 
     enum CodingKeys: String, CodingKey {
-      case name, shape, scheme, bytes
+      case name, shape, scheme, format, granularity, symmetric, inputs, outliers, bytes
+      case scaleType = "scale_type"
+      case lowRank = "low_rank"
       case bitsPerWeight = "bits_per_weight"
     }
   }
 
   enum CodingKeys: String, CodingKey {
-    case path, parameters, bytes, tensors, layers, recipe, report
+    case path, parameters, bytes, tensors, layers, recipe, report, problems
     case modelType = "model_type"
     case bitsPerParameter = "bits_per_parameter"
   }
 
   /// Reads the headers of the checkpoint at `path`, and the report beside them.
-  public init(path: String) throws {
+  ///
+  /// With `verifies` also reads all of it and lists the ``problems``; `progress` hears how far that is.
+  ///
+  /// - Throws: what keeps the checkpoint from being opened.
+  public init(
+    path: String, verifies: Bool = false, progress: (RunProgress) -> Void = { _ in }
+  ) throws {
     let store = try OpenedModel.store(path)
     self.path = path
     modelType = store.config["model_type"]?.string
@@ -56,7 +79,18 @@ public struct Inspection: Encodable, Sendable {
         bytes: description.byteCount)
     }
     bytes = try store.byteCount()
-    layers = try Self.layers(store)
+    if verifies {
+      problems = Self.problems(path, store) {
+        progress(RunProgress(phase: "verifying", fraction: $0))
+      }
+    }
+    do {
+      layers = try Self.layers(store)
+    } catch {
+      // Verification has named the reason and goes on to the end.
+      guard problems?.isEmpty == false else { throw error }
+      layers = []
+    }
     let modules = layers.map { $0.name + "." }
     let others = tensors.filter { tensor in !modules.contains { tensor.name.hasPrefix($0) } }
     parameters =
@@ -73,43 +107,6 @@ public struct Inspection: Encodable, Sendable {
     guard let data = FileManager.default.contents(atPath: path + "/report.json") else { return }
     // Another tool's report.json is no error: it is shown as if it were not there.
     report = try? RunRecord(json: data)
-  }
-
-  private static func layers(_ store: any WeightStore) throws -> [Layer] {
-    guard let checkpoint = store as? Checkpoint else { return [] }
-    return try checkpoint.quantizedModules().compactMap { module in
-      guard let scheme = try checkpoint.storedScheme(module),
-        let shape = try checkpoint.quantizedShape(module)
-      else { return nil }
-      let prefix = module + "."
-      var additions = try additions(of: module, store)
-      if try checkpoint.hasReorderedGroups(module) {
-        additions += ", groups in activation order"
-      }
-      let bytes = try store.names.filter { $0.hasPrefix(prefix) }
-        .reduce(0) { try $0 + store.description(of: $1).byteCount }
-      let count = shape.reduce(1, *)
-      return Layer(
-        name: module, shape: shape, scheme: describe(scheme) + additions, bytes: bytes,
-        bitsPerWeight: Double(bytes * 8) / Double(max(1, count)))
-    }
-  }
-
-  /// ", low rank 8, 120 outliers".
-  private static func additions(of module: String, _ store: any WeightStore) throws -> String {
-    func length(_ suffix: String) throws -> Int? {
-      let name = "\(module).\(suffix)"
-      return store.contains(name) ? try store.shape(of: name).first : nil
-    }
-    let rank = try length("low_rank_right").map { ", low rank \($0)" } ?? ""
-    let outliers = try length("outlier_positions").map { ", \($0) outliers" } ?? ""
-    return rank + outliers
-  }
-
-  /// Without the range rule, which no checkpoint stores.
-  private static func describe(_ scheme: LayerScheme) -> String {
-    let parts = [scheme.weights?.grid, scheme.inputs.map { "inputs \($0)" }]
-    return parts.compactMap { $0 }.joined(separator: ", ")
   }
 
   /// For people.
@@ -142,6 +139,7 @@ public struct Inspection: Encodable, Sendable {
     } else if let recipe {
       lines += ["", recipe]
     }
+    lines += problemLines
     return lines.joined(separator: "\n") + "\n"
   }
 }
