@@ -121,6 +121,8 @@ struct StreamedRun {
       guard case .quantized(let stored) = try weights.linearWeight(name),
         WrittenLayer.digest(stored) == layer.digest
       else { throw mismatch(name, "its weights differ from those that were measured") }
+      // Codes of a byte each are the file's own pages, which the hash has read.
+      stored.codes.evict()
       guard try written.store.storedInputScheme(name) == layer.scheme.inputs.map({ .dynamic($0) })
       else { throw mismatch(name, "its input quantizer differs from the recipe's") }
     }
