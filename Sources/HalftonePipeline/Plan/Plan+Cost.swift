@@ -86,8 +86,12 @@ extension Plan {
     return weights * (3 * 4 + 2) + model.byteCount + headBytes + logitBytes + 3 * streamBytes
   }
 
-  /// Whether each weight is rounded to nearest, and nothing else done.
-  var isRounding: Bool { recipe.steps.count == 1 && recipe.method is RoundToNearest }
+  /// Whether each weight is rounded to nearest on its own, and nothing else done.
+  var isRounding: Bool {
+    // Outliers and their victims are rounded together.
+    let pairs = layers.contains { $0.scheme?.weights?.format is OutlierVictimFormat }
+    return recipe.steps.count == 1 && recipe.method is RoundToNearest && !pairs
+  }
 
   /// The largest layer as stored, its codes, packed and read back, and, where a range is searched for all of
   /// it, its floats; what is held at a time of a table that is carried over.
