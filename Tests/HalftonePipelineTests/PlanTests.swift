@@ -227,7 +227,7 @@ import Testing
     let plan = try Plan(recipe, for: Self.layout)
     #expect(plan.bytesAfter < plan.bytesBefore)
     let needsNoText =
-      ["w8a8-fp8", "llm-int8"].contains(name)
+      ["w8a8-fp8", "w8a8-fp8-e3m4", "llm-int8"].contains(name)
       || name.hasPrefix("rtn") && name != "rtn-w4a16-bias-correction"
     #expect(plan.needsCalibration != needsNoText)
     #expect(plan.layers.allSatisfy { $0.scheme?.weights != nil })

@@ -40,6 +40,11 @@ import Testing
     "weights: { type: e3m2, scales: e8m0 }", "weights: { type: fp4, group: 4, scales: e4m3 }",
     "weights: { type: int, bits: 8, group: 4, scales: e8m0 }",
     "weights: { type: e5m2 }\n  inputs: { type: e3m4, granularity: tensor }",
+    "weights: { type: ternary, range: absmean }", "weights: { type: binary, range: absmean }",
+    "weights: { type: twin-log4 }", "weights: { type: olive4 }",
+    "weights: { bits: 4, group: 4, symmetric: false, scales: int-row }",
+    "weights: { type: fp4, group: 4, scales: pow2-row }",
+    "weights: { bits: 8 }\n  inputs: { bits: 8, outlier-threshold: 6 }",
   ]
 
   @Test(arguments: schemes) func whatIsWrittenIsWhatWasPlanned(_ scheme: String) throws {

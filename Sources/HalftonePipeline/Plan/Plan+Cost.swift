@@ -88,9 +88,11 @@ extension Plan {
 
   /// Whether each weight is rounded to nearest on its own, and nothing else done.
   var isRounding: Bool {
-    // Outliers and their victims are rounded together.
-    let pairs = layers.contains { $0.scheme?.weights?.format is OutlierVictimFormat }
-    return recipe.steps.count == 1 && recipe.method is RoundToNearest && !pairs
+    // Outliers and their victims are rounded together, and scales in two levels are found for a row.
+    let isJoint = layers.contains { layer in
+      layer.scheme?.weights.map { $0.format is OutlierVictimFormat || $0.scales.hasRowUnits } ?? false
+    }
+    return recipe.steps.count == 1 && recipe.method is RoundToNearest && !isJoint
   }
 
   /// The largest layer as stored, its codes, packed and read back, and, where a range is searched for all of

@@ -13,6 +13,18 @@ let tunedRecipes: [String: String] = [
     calibration: { samples: 128, length: 256 }
 
     """#,
+  "w8a8-fp8-e3m4": #"""
+    # 8-bit floats of three exponent bits: weights per channel rounded to nearest, inputs per token; needs no text.
+    # As w8a8-fp8, nearer to the original where there are no outliers; stored in Halftone's own format, for
+    # hardware and files have E4M3.
+    scheme:
+      weights: { type: e3m4, granularity: channel, range: min-max }
+      inputs: { type: e3m4, granularity: token, dynamic: true }
+      ignore: [ lm_head, embed_tokens ]
+    steps:
+      - rtn
+
+    """#,
   "w8a8-fp8": #"""
     # 8-bit floats: weights per channel rounded to nearest, inputs per token as they come; needs no text.
     # The W8A8-FP recipe of Kurtic and others, "Give Me BF16 or Give Me Death?", arXiv 2411.02355.
