@@ -149,8 +149,8 @@ extension GridTable {
   init?(format: any NumberFormat, levels: [Tensor], zeroPoints: Tensor?, rows: Int) {
     let values = format.levels
     let hasRowUnits =
-      levels.count == 2 && levels[1].shape == [rows, 1] && levels[0].shape[1] > 1
-      && levels[0].shape[0] == rows
+      levels.count == 2 && rows > 1 && levels[1].shape == [rows, 1]
+      && levels[0].shape[0] == rows && levels[0].shape[1] > 1
     guard hasRowUnits || levels.dropFirst().allSatisfy({ $0.count == 1 }),
       values == nil || zeroPoints == nil,
       levels[0].shape[0] == 1 && levels[0].shape[1] == 1 || levels[0].shape[0] == rows

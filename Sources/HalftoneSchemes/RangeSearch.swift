@@ -235,9 +235,10 @@ extension WeightScheme {
       scales: Tensor(scales, shape: shape), zeros: Tensor(zeros, shape: shape),
       low: format.extent.low, high: format.extent.high, levels: format.levels, unit: family.unit)
     guard self.scales.hasRowUnits else { return grids }
-    guard table.columns > 1 else {
+    guard table.columns > 1, table.rows > 1 else {
       throw SchemeError(
-        "scales: \(self.scales.rawValue) needs several groups in a row; use a smaller group")
+        "scales: \(self.scales.rawValue) needs several rows and several groups in each; use a smaller "
+          + "group, or scales: float")
     }
     return splitRows(grids, of: weights)
   }

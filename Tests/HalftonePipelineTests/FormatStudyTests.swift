@@ -74,5 +74,9 @@ import Testing
       try FormatStudy.Choice("fp5", .channel, range: .minMSE)
     }
     #expect(error?.description.contains("'fp5'") == true)
+    #expect(throws: SchemeError.self) { try FormatStudy.Choice("ulog4", .channel, range: .minMSE) }
+    #expect(throws: PipelineError.self) {
+      try StudyOutput.check("/no/such/study", overwriting: false)
+    }
   }
 }

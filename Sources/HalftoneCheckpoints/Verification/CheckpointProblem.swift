@@ -32,8 +32,8 @@ public struct CheckpointProblem: Encodable, Equatable, Sendable {
   }
 
   private static let verbs = [
-    "add", "convert", "fetch", "get", "make", "name", "put", "quantize", "remove", "repair",
-    "restore",
-    "set", "use", "write",
+    "add", "choose", "convert", "correct", "fetch", "get", "make", "name", "put", "quantize",
+    "remove", "repair",
+    "restore", "save", "set", "use", "write",
   ]
 }

@@ -88,13 +88,19 @@ extension WeightStore {
   }
 
   /// Files of MLX have scales of both signs.
-  private var allowsNegativeScales: Bool { config["quantization"]?.object != nil }
+  private var isMLX: Bool {
+    let settings = config["quantization_config"]
+    return config["quantization"]?.object != nil
+      || settings?["group_size"] != nil && settings?["quant_method"] == nil
+  }
 
   private func scaleProblems(_ module: String, _ weight: QuantizedTensor) -> [CheckpointProblem] {
+    let isMLX = isMLX
+    // MLX has scales of 0 for groups of zeros; the least of E8M0 is 2⁻¹²⁷.
     let kinds: [(String, (Float) -> Bool)] = [
-      ("NaN", \.isNaN), ("infinite", \.isInfinite), ("0", { $0 == 0 }),
-      ("negative", { !allowsNegativeScales && $0 < 0 }),
-      ("too small for a normal float", { $0.isSubnormal && (allowsNegativeScales || $0 > 0) }),
+      ("NaN", \.isNaN), ("infinite", \.isInfinite), ("0", { !isMLX && $0 == 0 }),
+      ("negative", { !isMLX && $0 < 0 }),
+      ("too small for a normal float", { $0.isSubnormal && $0 != 0x1p-127 && (isMLX || $0 > 0) }),
     ]
     return weight.levels.flatMap { table in
       table.withElements { scales in

@@ -11,7 +11,8 @@ struct GGUFCodes {
   /// to Q4_0, Q5_0 or Q8_0. With zero points they go to Q4_1 or Q5_1, whose minimum is −zero·scale;
   /// code − zero of 6 and 7 bits is a code of Q8_0, that of 8 bits is not.
   static func type(for scheme: WeightScheme, columns: Int) -> BlockType? {
-    guard columns % 32 == 0, scheme.integers != nil, scheme.scales != .e4m3 else { return nil }
+    guard columns % 32 == 0, scheme.integers != nil, [.float, .e8m0].contains(scheme.scales)
+    else { return nil }
     switch scheme.granularity {
     case .tensor, .channel: break
     case .group(let size): guard size % 32 == 0 else { return nil }

@@ -167,7 +167,11 @@ final class Journal {
   }
 
   /// Removes all of it, last what says that there is a run, so that what a kill leaves can be resumed.
+  ///
+  /// The first block goes first: without it none counts as finished, and the streams that the next one
+  /// would need are gone already.
   func remove() throws {
+    try SystemFile.remove(blockPath(0))
     for name in try FileManager.default.contentsOfDirectory(atPath: directory)
     where name != "run.json" {
       try SystemFile.remove(directory + "/" + name)

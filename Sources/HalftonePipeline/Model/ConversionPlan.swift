@@ -100,7 +100,10 @@ struct ConversionPlan {
       throw refused(module, "has no codes")
     }
     guard case .quantized(let weight) = try source.linearWeight(module) else {
-      throw refused(module, "its groups are in activation order, which only GPTQ files hold")
+      throw refused(
+        module,
+        "its groups are in activation order, which are read as numbers without codes; use --format "
+          + "safetensors or gguf")
     }
     guard weight.outliers == nil, try source.lowRank(module) == nil else {
       throw refused(
@@ -169,16 +172,16 @@ struct ConversionPlan {
 
   /// Columns that share a scale in every one of `modules`; nil where all rows are whole.
   private func commonGroup(_ modules: [String]) throws -> Int? {
-    var smallest: Int?
+    var (smallest, hasGroups): (Int?, Bool) = (nil, false)
     for module in modules {
       guard let scheme = try source.storedScheme(module)?.weights,
         let shape = try source.quantizedShape(module)
       else { continue }
       let width = scheme.columnsPerScale(shape[1])
-      let isWhole = width == shape[1]
-      if !isWhole || smallest != nil { smallest = min(smallest ?? width, width) }
+      if width != shape[1] { hasGroups = true }
+      smallest = min(smallest ?? width, width)
     }
-    return smallest
+    return hasGroups ? smallest : nil
   }
 
   private mutating func awq(_ module: String, _ group: Int?) throws -> AWQLayout {

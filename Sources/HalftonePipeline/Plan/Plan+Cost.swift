@@ -90,7 +90,8 @@ extension Plan {
   var isRounding: Bool {
     // Outliers and their victims are rounded together, and scales in two levels are found for a row.
     let isJoint = layers.contains { layer in
-      layer.scheme?.weights.map { $0.format is OutlierVictimFormat || $0.scales.hasRowUnits } ?? false
+      guard let weights = layer.scheme?.weights else { return false }
+      return weights.format is OutlierVictimFormat || weights.scales.hasRowUnits
     }
     return recipe.steps.count == 1 && recipe.method is RoundToNearest && !isJoint
   }

@@ -1,3 +1,4 @@
+import HalftoneCheckpoints
 import Foundation
 import HalftoneLayers
 import HalftoneModels
@@ -24,6 +25,9 @@ public struct FormatStudy {
           "there is no number format '\(word)'; use int2 to int8, "
             + NumberFormats.words.dropFirst().joined(separator: ", ") + ", "
             + NumberFormats.blocks.keys.sorted().joined(separator: ", "))
+      }
+      guard format.extent.low < 0 else {
+        throw SchemeError("'\(word)' has no negative numbers, and weights have")
       }
       self.word = word
       scheme = WeightScheme(
@@ -71,6 +75,7 @@ public struct FormatStudy {
       }
       let layers = block.linears
       for (position, layer) in layers.enumerated() {
+        try opened.store.checkFinite(layer.name + ".weight")
         let input = inputs[layer.name]
         try measure(layer, input, &totals)
         if let input { measureInputs(input, &inputTotals) }
@@ -166,7 +171,8 @@ public struct FormatStudy {
 
   /// Rounded per token with the range of each, as dynamic inputs are.
   private func measureInputs(_ input: Tensor, _ totals: inout [Totals]) {
-    for (i, choice) in choices.enumerated() where choice.scheme.scales == .float {
+    for (i, choice) in choices.enumerated()
+    where choice.scheme.scales == .float && !(choice.scheme.format is OutlierVictimFormat) {
       let format = choice.scheme.format
       let rounded = input.fakeQuantizedTokens(
         bits: format.bits, symmetric: true, levels: format.levels)

@@ -7,6 +7,12 @@ public enum StudyOutput {
 
   /// - Throws: ``PipelineError`` where something else is in the way.
   public static func check(_ path: String, overwriting: Bool) throws {
+    let full = URL(fileURLWithPath: path).standardizedFileURL.path
+    let parent = (full as NSString).deletingLastPathComponent
+    guard SystemFile.isDirectory(parent) else {
+      throw PipelineError(
+        .cannotCreate, "there is no directory \(parent); create it first", at: path)
+    }
     guard SystemFile.exists(path) else { return }
     guard overwriting else {
       throw PipelineError(
