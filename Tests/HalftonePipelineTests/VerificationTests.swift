@@ -70,7 +70,7 @@ import Testing
 
   @Test(arguments: [
     (Float(0), "is 0"), (-0.5, "is negative"), (.nan, "NaN or infinity"),
-    (.infinity, "NaN or infinity"), (.leastNormalMagnitude / 2, "too small for a normal float"),
+    (.infinity, "NaN or infinity"), (.leastNormalMagnitude / 8, "too small for a normal float"),
   ]) func scalesOutOfRangeAreFound(_ scale: Float, _ words: String) throws {
     try quantize("weights: { bits: 4 }")
     try patch(Self.layer + ".weight_scale", at: 8, bytes(scale))
