@@ -72,11 +72,11 @@ INLINE void block_across(const float *x, size_t stride, size_t rows, size_t l, s
 
 INLINE void round_rows(const float *a, size_t stride, size_t m, size_t k, uint16_t *out,
                        size_t out_stride) {
-  for (size_t i = 0; i < m; ++i)
-    for (size_t l = 0; l < k; l += 32) {
-      size_t length = k - l < 32 ? k - l : 32;
-      store_pairs(pairs_along(a + i * stride + l, length), out + i * out_stride + l, length);
-    }
+  for (size_t i = 0; i < m; ++i, a += stride, out += out_stride) {
+    size_t l = 0;
+    for (; k - l >= 32; l += 32) store_pairs(pairs_along(a + l, 32), out + l, 32);
+    if (l < k) store_pairs(pairs_along(a + l, k - l), out + l, k - l);
+  }
 }
 
 INLINE void round_transposed(const float *a, size_t stride, size_t m, size_t k, uint16_t *out,

@@ -102,7 +102,7 @@ static void KERNEL(bf16_panels)(bf16_task t, size_t m, size_t panels, size_t col
 
 static void KERNEL(bf16_product)(const uint16_t *a, size_t a_stride, size_t m,
                                  const uint16_t *packed, size_t n, size_t k, size_t first,
-                                 size_t count, float *out, size_t out_stride) {
+                                 size_t count, float *out, size_t out_stride, int accumulate) {
   size_t panel = (k + 1) / 2 * 32, end = first + count;
   for (size_t p = first; p < end; p += bf16_panels) {
     size_t panels = end - p < bf16_panels ? end - p : bf16_panels;
@@ -112,7 +112,7 @@ static void KERNEL(bf16_product)(const uint16_t *a, size_t a_stride, size_t m,
       size_t pairs = k / 2 - l < bf16_pairs ? k / 2 - l : bf16_pairs;
       bf16_task t = {
           a + 2 * l, a_stride, packed + p * panel + 32 * l, panel, out + 16 * p, out_stride, pairs,
-          l + pairs == k / 2 && k % 2, l > 0};
+          l + pairs == k / 2 && k % 2, accumulate || l > 0};
       KERNEL(bf16_panels)(t, m, panels, columns);
       l += pairs;
     } while (l < k / 2);

@@ -26,22 +26,24 @@ private struct Product {
     }
   }
 
-  /// What `set` computes, `count` panels in a call.
-  func result(_ set: String, panels count: Int) throws -> [Float] {
+  /// What `set` computes, `count` panels in a call; `times` that on top of each other.
+  func result(_ set: String, panels count: Int, times: Int = 1) throws -> [Float] {
     let (kernels, packed, panels) = (try attentionSet(set), packed, (n + 15) / 16)
     return output(m * n) { out in
-      for first in stride(from: 0, to: panels, by: count) {
-        kernels.bf16_product(
-          a, k, m, packed, n, k, first, min(count, panels - first), out, n)
+      for time in 0..<times {
+        for first in stride(from: 0, to: panels, by: count) {
+          kernels.bf16_product(
+            a, k, m, packed, n, k, first, min(count, panels - first), out, n, time > 0 ? 1 : 0)
+        }
       }
     }
   }
 
   /// Second elements of pairs first, every product exact, every sum rounded.
-  var ordered: [Float] {
+  func ordered(onTopOf start: [Float]? = nil) -> [Float] {
     (0..<m * n).map { at in
       let (i, j) = (at / n, at % n)
-      var sum: Float = 0
+      var sum = start?[at] ?? 0
       for l in stride(from: 0, to: k, by: 2) {
         if l + 1 < k { sum += float(a[i * k + l + 1]) * float(b[j * k + l + 1]) }
         sum += float(a[i * k + l]) * float(b[j * k + l])
@@ -60,10 +62,12 @@ struct BFloat16ProductTests {
     ])
   func product(m: Int, n: Int, k: Int) throws {
     let product = Product(m: m, n: n, k: k)
-    let wanted = bits(product.ordered)
+    let once = product.ordered()
+    let (wanted, twice) = (bits(once), bits(product.ordered(onTopOf: once)))
     for set in fasterAttentionSets + ["generic"] {
       #expect(try bits(product.result(set, panels: 100)) == wanted, "\(set)")
       #expect(try bits(product.result(set, panels: 2)) == wanted, "\(set)")
+      #expect(try bits(product.result(set, panels: 2, times: 2)) == twice, "\(set)")
     }
   }
 

@@ -16,8 +16,6 @@ import Testing
     AttentionShape(batch: 1, heads: 2, keyHeads: 2, queryLength: 270, keyLength: 280, window: 150),
     AttentionShape(batch: 1, heads: 1, keyHeads: 1, queryLength: 3, keyLength: 5, window: 1),
   ]
-  static let width = 6
-
   struct Reference {
     var output: Matrix
     var dq: Matrix
@@ -25,9 +23,11 @@ import Testing
     var dv: Matrix
   }
 
-  private func inputs(_ shape: AttentionShape) -> (q: Tensor, k: Tensor, v: Tensor, g: Tensor) {
+  private func inputs(
+    _ shape: AttentionShape, width: Int = 6
+  ) -> (q: Tensor, k: Tensor, v: Tensor, g: Tensor) {
     let rows = (query: shape.batch * shape.queryLength, key: shape.batch * shape.keyLength)
-    let widths = (query: shape.heads * Self.width, key: shape.keyHeads * Self.width)
+    let widths = (query: shape.heads * width, key: shape.keyHeads * width)
     return (
       normal([rows.query, widths.query], 1) * 2, normal([rows.key, widths.key], 2),
       normal([rows.key, widths.key], 3), normal([rows.query, widths.query], 4)
@@ -55,6 +55,31 @@ import Testing
     expectClose(gradients[2], expected.dv, tolerance: 5e-6)
   }
 
+  /// Operands rounded to bfloat16 in the definition too; where one of them lies at a tie, the rounding of
+  /// floats and that of doubles part by 2⁻⁸ of it.
+  @Test(arguments: shapes, [6, 40]) func roundsOperandsToBFloat16(
+    _ shape: AttentionShape, _ width: Int
+  ) {
+    let (q, k, v, g) = inputs(shape, width: width)
+    let expected = reference(Matrix(q), Matrix(k), Matrix(v), Matrix(g), shape) {
+      Double(Tensor([Float($0)], shape: [1]).converted(to: .bfloat16).float().values[0])
+    }
+    ProductPrecision.bfloat16.during {
+      let output = Tensor.attention(queries: q, keys: k, values: v, shape)
+      expectClose(output, expected.output, tolerance: 1e-3)
+      let leaves = [q, k, v].map { $0.tracked() }
+      let recorded = Tensor.attention(
+        queries: leaves[0], keys: leaves[1], values: leaves[2], shape)
+      #expect(bits(recorded) == bits(output), "with and without a gradient to come")
+      let gradients = (recorded * g).sum().gradients(of: leaves)
+      if shape.keyLength > 1 && shape.window != 1 {
+        expectClose(gradients[0], expected.dq, tolerance: 2e-3)
+        expectClose(gradients[1], expected.dk, tolerance: 2e-3)
+      }
+      expectClose(gradients[2], expected.dv, tolerance: 1e-3)
+    }
+  }
+
   @Test func largeScoresDoNotOverflow() {
     let shape = AttentionShape(batch: 1, heads: 1, keyHeads: 1, queryLength: 4, keyLength: 4)
     let q = normal([4, 6], 5) * 1e4
@@ -62,16 +87,21 @@ import Testing
     #expect(output.values.allSatisfy { $0.isFinite })
   }
 
+  /// `rounded` is what becomes of the operands of products.
   private func reference(
-    _ q: Matrix, _ k: Matrix, _ v: Matrix, _ g: Matrix, _ shape: AttentionShape
+    _ q: Matrix, _ k: Matrix, _ v: Matrix, _ g: Matrix, _ shape: AttentionShape,
+    rounded: (Double) -> Double = { $0 }
   ) -> Reference {
     var result = Reference(
       output: Matrix(rows: q.rows, columns: q.columns),
       dq: Matrix(rows: q.rows, columns: q.columns),
       dk: Matrix(rows: k.rows, columns: k.columns), dv: Matrix(rows: k.rows, columns: k.columns))
+    let (q, k, v, g) = (q.map(rounded), k.map(rounded), v.map(rounded), g.map(rounded))
     for sequence in 0..<shape.batch {
       for head in 0..<shape.heads {
-        for i in 0..<shape.queryLength { add(&result, q, k, v, g, shape, sequence, head, i) }
+        for i in 0..<shape.queryLength {
+          add(&result, q, k, v, g, shape, sequence, head, i, rounded)
+        }
       }
     }
     return result
@@ -80,20 +110,21 @@ import Testing
   /// One query's output and its part of the gradients.
   private func add(
     _ result: inout Reference, _ q: Matrix, _ k: Matrix, _ v: Matrix, _ g: Matrix,
-    _ shape: AttentionShape, _ sequence: Int, _ head: Int, _ i: Int
+    _ shape: AttentionShape, _ sequence: Int, _ head: Int, _ i: Int, _ rounded: (Double) -> Double
   ) {
+    let width = q.columns / shape.heads
     let position = shape.keyLength - shape.queryLength + i
     let keys = (0..<shape.keyLength).filter {
       $0 <= position && position - $0 < shape.window ?? .max
     }
     let row = sequence * shape.queryLength + i
     let first = sequence * shape.keyLength
-    let from = head * Self.width
-    let at = head / (shape.heads / shape.keyHeads) * Self.width
+    let from = head * width
+    let at = head / (shape.heads / shape.keyHeads) * width
     func dot(_ a: Matrix, _ b: Matrix, _ key: Int) -> Double {
-      (0..<Self.width).reduce(0) { $0 + a[row, from + $1] * b[first + key, at + $1] }
+      (0..<width).reduce(0) { $0 + a[row, from + $1] * b[first + key, at + $1] }
     }
-    let root = Double(Self.width).squareRoot()
+    let root = Double(width).squareRoot()
     let scores = keys.map { dot(q, k, $0) / root }
     let largest = scores.max() ?? 0
     let total = scores.reduce(0) { $0 + exp($1 - largest) }
@@ -101,12 +132,13 @@ import Testing
     let dp = keys.map { dot(g, v, $0) }
     let mean = zip(p, dp).reduce(0) { $0 + $1.0 * $1.1 }
     for (n, key) in keys.enumerated() {
-      let ds = p[n] * (dp[n] - mean) / root
-      for c in 0..<Self.width {
-        result.output[row, from + c] += p[n] * v[first + key, at + c]
+      let ds = rounded(p[n] * (dp[n] - mean) / root)
+      let pn = rounded(p[n])
+      for c in 0..<width {
+        result.output[row, from + c] += pn * v[first + key, at + c]
         result.dq[row, from + c] += ds * k[first + key, at + c]
         result.dk[first + key, at + c] += ds * q[row, from + c]
-        result.dv[first + key, at + c] += p[n] * g[row, from + c]
+        result.dv[first + key, at + c] += pn * g[row, from + c]
       }
     }
   }
@@ -118,9 +150,13 @@ extension ThreadTests {
       batch: 2, heads: 4, keyHeads: 2, queryLength: 140, keyLength: 150, window: 100)
     let q = normal([280, 32], 7).tracked()
     let (k, v) = (normal([300, 16], 8).tracked(), normal([300, 16], 9).tracked())
-    ThreadTests.expectSameBits {
-      let y = Tensor.attention(queries: q, keys: k, values: v, shape)
-      return [y] + (y * y).sum().gradients(of: [q, k, v])
+    for precision in ProductPrecision.allCases {
+      ThreadTests.expectSameBits {
+        precision.during {
+          let y = Tensor.attention(queries: q, keys: k, values: v, shape)
+          return [y] + (y * y).sum().gradients(of: [q, k, v])
+        }
+      }
     }
   }
 }

@@ -61,12 +61,13 @@ typedef struct {
 
   // out[i * out_stride + j] = sum over l < k of a[i * a_stride + l] * b[j][l], both bf16, for i < m
   // and the rows j < n of panels first...first + count - 1 of `packed`, which halftone_pack_bf16
-  // makes of b. Elements of a and b are taken in pairs; to the sum, a float that begins as 0, first
-  // the product of the pair's second elements is added, then that of the first. Every set gives the
+  // makes of b. Elements of a and b are taken in pairs; to the sum, a float that begins as 0, or as
+  // what out holds if `accumulate`, first the product of the pair's second elements is added, then
+  // that of the first. Every set gives the
   // same bits where no product or sum is subnormal (the bf16 instruction takes those for zeros).
   void (*bf16_product)(const uint16_t *a, size_t a_stride, size_t m, const uint16_t *packed,
                        size_t n, size_t k, size_t first, size_t count, float *out,
-                       size_t out_stride);
+                       size_t out_stride, int accumulate);
 } halftone_attention;
 
 // The fastest set that this CPU runs; never NULL.

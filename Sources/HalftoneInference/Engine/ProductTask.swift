@@ -34,7 +34,8 @@ struct ProductTask {
         x, inputColumns, inputRows, matrix, firstPanel, panels, out, outputs)
     case .pairs(let packed, let x):
       AttentionKernels.set.bf16_product(
-        x, inputColumns, inputRows, packed, outputs, inputColumns, firstPanel, panels, out, outputs)
+        x, inputColumns, inputRows, packed, outputs, inputColumns, firstPanel, panels, out, outputs,
+        0)
     }
   }
 

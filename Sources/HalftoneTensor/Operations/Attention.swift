@@ -55,10 +55,12 @@ public struct AttentionShape: Sendable, Equatable {
 extension Tensor {
   /// Queries [batch·queryLength, heads·d] against keys and values [batch·keyLength, keyHeads·d]:
   /// [batch·queryLength, heads·d].
+  ///
+  /// In the ``ProductPrecision`` that holds where it is called, the gradients as well.
   public static func attention(
     queries: Tensor, keys: Tensor, values: Tensor, _ shape: AttentionShape
   ) -> Tensor {
-    let kernel = AttentionKernel(queries, keys, values, shape)
+    let kernel = AttentionKernel(queries, keys, values, shape, .current)
     let keeps = queries.needsGradient || keys.needsGradient || values.needsGradient
     let square = shape.queryLength * shape.keyLength
     let saved = Storage(byteCount: keeps ? shape.batch * shape.heads * square * 4 : 0)
@@ -76,37 +78,42 @@ extension Tensor {
       }
     }
     return result.recorded(.attention, [queries, keys, values]) { dy in
-      AttentionKernel(queries, keys, values, shape).pullback(saved, dy)
+      kernel.pullback(saved, dy)
     }
   }
 }
 
-private struct AttentionKernel {
+struct AttentionKernel {
   let queries: Tensor
   let keys: Tensor
   let values: Tensor
   let shape: AttentionShape
+  let precision: ProductPrecision
   let width: Int
 
-  init(_ queries: Tensor, _ keys: Tensor, _ values: Tensor, _ shape: AttentionShape) {
+  init(
+    _ queries: Tensor, _ keys: Tensor, _ values: Tensor, _ shape: AttentionShape,
+    _ precision: ProductPrecision
+  ) {
     width = queries.columns / shape.heads
     precondition(
       queries.shape == [shape.batch * shape.queryLength, shape.heads * width]
         && keys.shape == [shape.batch * shape.keyLength, shape.keyHeads * width]
         && values.shape == keys.shape,
       "attention: \(queries.shape), \(keys.shape), \(values.shape) as \(shape)")
-    (self.queries, self.keys, self.values, self.shape) = (queries, keys, values, shape)
+    (self.queries, self.keys, self.values) = (queries, keys, values)
+    (self.shape, self.precision) = (shape, precision)
   }
 
-  private var alpha: Float { 1 / Float(width).squareRoot() }
-  private var queryStride: Int { shape.heads * width }
-  private var keyStride: Int { shape.keyHeads * width }
+  var alpha: Float { 1 / Float(width).squareRoot() }
+  var queryStride: Int { shape.heads * width }
+  var keyStride: Int { shape.keyHeads * width }
 
-  private func queryStart(_ sequence: Int, _ head: Int, _ row: Int) -> Int {
+  func queryStart(_ sequence: Int, _ head: Int, _ row: Int) -> Int {
     (sequence * shape.queryLength + row) * queryStride + head * width
   }
 
-  private func keyStart(_ sequence: Int, _ head: Int, _ row: Int) -> Int {
+  func keyStart(_ sequence: Int, _ head: Int, _ row: Int) -> Int {
     (sequence * shape.keyLength + row) * keyStride
       + head / (shape.heads / shape.keyHeads) * width
   }
@@ -117,6 +124,7 @@ private struct AttentionKernel {
     _ out: UnsafeMutablePointer<Float>
   ) {
     let (sequence, head) = (task / shape.heads, task % shape.heads)
+    if precision == .bfloat16 { return forwardInBFloat16(sequence, head, p, keeps: keeps, out) }
     let start = keyStart(sequence, head, 0)
     let keysByColumn = transposed(keys.floats + start)
     for block in shape.blocks {
@@ -149,7 +157,7 @@ private struct AttentionKernel {
   }
 
   /// Softmax over a block's row, with 0 for the keys that its other queries see and this one does not.
-  private func normalize(
+  func normalize(
     _ row: UnsafeMutablePointer<Float>, _ own: Range<Int>, within seen: Range<Int>
   ) {
     (row + seen.lowerBound).update(
@@ -169,8 +177,11 @@ private struct AttentionKernel {
       let (sequence, keyHead) = (task / shape.keyHeads, task % shape.keyHeads)
       let scratch = AttentionScratch(width: width, keyLength: shape.keyLength)
       for head in keyHead * group..<(keyHead + 1) * group {
-        pullback(
-          sequence, head, p + (sequence * shape.heads + head) * square, dy.floats, scratch, dq.own)
+        let p = p + (sequence * shape.heads + head) * square
+        switch precision {
+        case .float32: pullback(sequence, head, inFloats: p, dy.floats, scratch, dq.own)
+        case .bfloat16: pullback(sequence, head, inBFloat16: p, dy.floats, scratch, dq.own)
+        }
       }
       let start = keyStart(sequence, keyHead * group, 0)
       untranspose(scratch.dk, to: dk.own + start)
@@ -180,7 +191,7 @@ private struct AttentionKernel {
   }
 
   private func pullback(
-    _ sequence: Int, _ head: Int, _ p: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
+    _ sequence: Int, _ head: Int, inFloats p: UnsafePointer<Float>, _ dy: UnsafePointer<Float>,
     _ scratch: AttentionScratch, _ dq: UnsafeMutablePointer<Float>
   ) {
     let valuesByColumn = transposed(values.floats + keyStart(sequence, head, 0))
@@ -223,7 +234,7 @@ private struct AttentionKernel {
 }
 
 /// What one key head's pullback sums and reuses.
-private struct AttentionScratch {
+struct AttentionScratch {
   /// dkᵀ and dvᵀ, [width, keyLength]: long rows for the vectors even where heads are narrow.
   let dk: Tensor
   let dv: Tensor
@@ -239,5 +250,5 @@ private struct AttentionScratch {
 
 extension Tensor {
   /// The elements of a tensor that was made a moment ago and is seen by nobody else.
-  fileprivate var own: UnsafeMutablePointer<Float> { UnsafeMutablePointer(mutating: floats) }
+  var own: UnsafeMutablePointer<Float> { UnsafeMutablePointer(mutating: floats) }
 }
