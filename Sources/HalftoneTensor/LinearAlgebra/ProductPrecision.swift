@@ -1,4 +1,5 @@
-/// What the operands of the products of linear layers and attention are rounded to; sums are floats in any case.
+/// What the operands of the products of linear layers and attention are rounded to; sums are floats
+/// in any case.
 public enum ProductPrecision: String, Sendable, CaseIterable {
   /// Not rounded.
   case float32
@@ -8,8 +9,8 @@ public enum ProductPrecision: String, Sendable, CaseIterable {
 
   @TaskLocal static var current = ProductPrecision.float32
 
-  /// Runs `body` with ``Tensor/linear(_:)``, ``Tensor/attention(queries:keys:values:_:)`` and their gradients
-  /// in this precision.
+  /// Runs `body` with ``Tensor/linear(_:)``, ``Tensor/attention(queries:keys:values:_:)`` and their
+  /// gradients in this precision.
   public func during<Result>(_ body: () throws -> Result) rethrows -> Result {
     try Self.$current.withValue(self, operation: body)
   }
