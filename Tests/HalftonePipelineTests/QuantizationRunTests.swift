@@ -220,6 +220,22 @@ import Testing
     #expect(try bytes("copy/model.safetensors") == weights)
   }
 
+  @Test func anOutputThatAKilledRunHadMovedAwayIsPutBack() throws {
+    var run = QuantizationRun(
+      try options("scheme: { weights: { bits: 4 } }\nsteps: [ rtn ]", text: false))
+    _ = try run()
+    let weights = try bytes("out/model.safetensors")
+    let (files, journal) = (FileManager.default, scratch.path + "/.out.halftone-run")
+    try files.createDirectory(atPath: journal, withIntermediateDirectories: false)
+    try files.moveItem(atPath: run.options.output, toPath: journal + "/replaced")
+    let error = #expect(throws: PipelineError.self) { try run() }
+    #expect(error?.message.contains("exists already") == true)
+    #expect(try scratch.entries() == ["out"])
+    #expect(try bytes("out/model.safetensors") == weights)
+    run.options.overwrite = true
+    _ = try run()
+  }
+
   @Test func sideFilesThatCannotBeCopiedAreFoundFirst() throws {
     let copy = scratch.path + "/copy"
     try FileManager.default.copyItem(atPath: Fixture.model, toPath: copy)

@@ -17,6 +17,7 @@ final class OutputDirectory {
     self.path = URL(fileURLWithPath: path).standardizedFileURL.path
     self.overwrites = overwrites
     staging = siblingPath(of: self.path)
+    try Self.restore(self.path)
     try Self.checkTarget(self.path, overwrites: overwrites)
     if let output = Self.resolved(self.path), let model = Self.resolved(model),
       model == output || model.hasPrefix(output + "/")
@@ -37,6 +38,28 @@ final class OutputDirectory {
     guard let resolved = realpath(path, nil) else { return nil }
     defer { free(resolved) }
     return String(cString: resolved)
+  }
+
+  /// Where the directory that is replaced waits until the new one has its name.
+  private static func replacedPath(_ path: String) -> String {
+    let url = URL(fileURLWithPath: path)
+    return url.deletingLastPathComponent()
+      .appendingPathComponent(".\(url.lastPathComponent).halftone-replaced").path
+  }
+
+  /// Puts back the directory of a replacement that was killed between its two moves, and removes one that
+  /// was killed after them.
+  private static func restore(_ path: String) throws(CheckpointError) {
+    let old = replacedPath(path)
+    guard exists(old) else { return }
+    if exists(path) {
+      try? FileManager.default.removeItem(atPath: old)
+    } else if rename(old, path) != 0 {
+      throw CheckpointError(
+        .cannotCreate,
+        "\(path): was being replaced when a run was killed, and is now \(old); move it back, or remove it"
+      )
+    }
   }
 
   /// What may be replaced is a model's directory or an empty one, never anything else.
@@ -75,8 +98,9 @@ final class OutputDirectory {
   /// Gives the directory its name; a model's directory there before is replaced.
   func publish() throws(CheckpointError) {
     try Self.checkTarget(path, overwrites: overwrites)
-    let old = siblingPath(of: path)
+    let old = Self.replacedPath(path)
     let replaces = exists(path)
+    if replaces { try? FileManager.default.removeItem(atPath: old) }
     if replaces, rename(path, old) != 0 { throw outputError(path, errno, creating: true) }
     guard rename(staging, path) == 0 else {
       let reason = errno

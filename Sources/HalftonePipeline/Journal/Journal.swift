@@ -156,7 +156,9 @@ final class Journal {
   var outputPath: String { directory + "/output" }
 
   /// Where an output that is being replaced waits for its end.
-  var replacedPath: String { directory + "/replaced" }
+  var replacedPath: String { Self.replacedPath(in: directory) }
+
+  static func replacedPath(in directory: String) -> String { directory + "/replaced" }
 
   /// Forgets all that is finished, for a new start.
   func clear() throws {

@@ -22,6 +22,7 @@ struct OutputTarget {
         .cannotCreate, "there is no directory \(parent); create it first", at: path)
     }
     let journal = Journal.directory(forOutput: path)
+    try restore(journal)
     let isUnfinished = SystemFile.exists(journal + "/run.json")
     if isUnfinished, !options.resume, !options.overwrite {
       throw PipelineError(
@@ -51,6 +52,18 @@ struct OutputTarget {
         .cannotCreate, "not a model's directory, so it is not replaced; remove it yourself",
         at: path)
     }
+  }
+
+  /// Puts back what a run that was killed between the two moves of ``publish(_:)`` was to replace.
+  private func restore(_ journal: String) throws {
+    guard SystemFile.exists(Journal.replacedPath(in: journal)), !SystemFile.exists(path) else {
+      return
+    }
+    // Its lock says that no run is between them now.
+    let held = try Journal(output: path)
+    guard SystemFile.exists(held.replacedPath), !SystemFile.exists(path) else { return }
+    try SystemFile.move(held.replacedPath, to: path)
+    if !held.hasBegun { try held.remove() }
   }
 
   /// Whether `model` is what the output would replace, or lies in it, whatever links lead there.
