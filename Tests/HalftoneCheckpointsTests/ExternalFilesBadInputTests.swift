@@ -122,6 +122,24 @@ import Testing
       try changed(Self.gptq, tensors: ["\(Self.module).g_idx": words([64], 2)]))
   }
 
+  @Test(arguments: [
+    ("gptq/v1-w4-group32-symmetric", ".g_idx"),
+    ("compressed-tensors/w4-group32-activation-order", ".weight_g_idx"),
+  ])
+  func `groups of columns that are none`(_ name: String, _ suffix: String) throws {
+    expect("g_idx", try changed(name, tensors: [Self.module + suffix: words([63])]))
+    expect(
+      "names group 7, but there are 2; correct group_size",
+      try changed(name, tensors: [Self.module + suffix: words([64], 7)]))
+    // All of them in one group: numbers, but no codes of groups.
+    let store = try changed(name, tensors: [Self.module + suffix: words([64], 1)])
+    guard case .dense = try store.linearWeight(Self.module) else {
+      Issue.record("has codes")
+      return
+    }
+    #expect(throws: SchemeError.self) { try store.reorderedWeight(Self.module) }
+  }
+
   @Test func `formats that are not read are named`() throws {
     expect("marlin", try changed(Self.gptq, settings: ["checkpoint_format": "marlin"]))
     expect("gemv", try changed("awq/group32", settings: ["version": "gemv"]))

@@ -42,8 +42,12 @@ import Testing
     }
   }
 
-  @Test func `groups in activation order become numbers`() throws {
-    let name = "gptq/v1-w4-activation-order"
+  @Test(arguments: [
+    "gptq/v1-w4-activation-order", "compressed-tensors/w4-group32-activation-order",
+  ])
+  func `groups in activation order become numbers, their codes beside them`(
+    _ name: String
+  ) throws {
     let store = try Checkpoint(path: golden(name))
     let expected = try SafetensorsFile(path: golden(name + "/golden.safetensors"))
     for module in Self.layers {
@@ -53,8 +57,21 @@ import Testing
       }
       #expect(weight.values == (try expected.tensor(module + ".weight").values))
       #expect(try store.hasReorderedGroups(module))
+      let reordered = try #require(try store.reorderedWeight(module))
+      let (columns, codes) = (weight.columns, reordered.weight.codes.float().values)
+      let numbers = reordered.weight.dequantized().values
+      let stored = try expected.tensor(module + ".codes").float().values
+      #expect(reordered.order.columns.sorted() == Array(0..<columns))
+      for row in 0..<weight.rows {
+        for (place, column) in reordered.order.columns.enumerated() {
+          #expect(codes[row * columns + place] + 8 == stored[row * columns + column])
+          #expect(numbers[row * columns + place] == weight.values[row * columns + column])
+        }
+      }
     }
-    #expect(try !Checkpoint(path: golden("gptq/v2-dynamic")).hasReorderedGroups(Self.layers[0]))
+    let plain = try Checkpoint(path: golden("gptq/v2-dynamic"))
+    #expect(try !plain.hasReorderedGroups(Self.layers[0]))
+    #expect(try plain.reorderedWeight(Self.layers[0])?.order == nil)
   }
 
   @Test func `rules of single modules are followed`() throws {

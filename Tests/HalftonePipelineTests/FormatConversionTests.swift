@@ -219,6 +219,60 @@ import Testing
     try expectSameCodes(try Checkpoint(path: "\(Self.golden)/mlx/mixed"), try store("mlx"))
   }
 
+  private func expectSameTensors(
+    _ a: Checkpoint, _ b: Checkpoint, _ location: SourceLocation = #_sourceLocation
+  ) throws {
+    #expect(a.names == b.names, sourceLocation: location)
+    for name in a.names {
+      let one = try a.withBytes(of: name) { Data($0) }
+      #expect(
+        try b.withBytes(of: name) { Data($0) } == one, "\(name)", sourceLocation: location)
+    }
+  }
+
+  @Test func `groups in activation order stay in it`() throws {
+    let name = "\(Self.golden)/gptq/v1-w4-activation-order"
+    #expect(try convert(name, .gptqV2, to: "two") == [])
+    #expect(try store("two").config["quantization_config"]?["desc_act"]?.bool == true)
+    #expect(try convert(scratch.path + "/two", .gptq, to: "one") == [])
+    try expectSameTensors(try Checkpoint(path: name), try store("one"))
+    let ids = Array(0..<12)
+    let expected = try logits(OpenedModel(path: name).model, ids)
+    #expect(try logits(OpenedModel(path: scratch.path + "/two").model, ids) == expected)
+  }
+
+  @Test func `activation order goes from compressed-tensors to GPTQ alone`() throws {
+    let name = "\(Self.golden)/compressed-tensors/w4-group32-activation-order"
+    #expect(try convert(name, .gptq, to: "gptq") == [])
+    let (a, b) = (try Checkpoint(path: name), try store("gptq"))
+    for module in try a.quantizedModules() {
+      let one = try #require(try a.reorderedWeight(module))
+      let other = try #require(try b.reorderedWeight(module))
+      #expect(one.order == other.order)
+      #expect(one.weight.codes.hasSameBits(as: other.weight.codes))
+      #expect(one.weight.dequantized().hasSameBits(as: other.weight.dequantized()))
+    }
+    for target in [FormatConversion.Target.compressedTensors, .awq, .mlx] {
+      for source in [name, scratch.path + "/gptq"] {
+        let error = #expect(throws: PipelineError.self) { try convert(source, target, to: "no") }
+        let message = try #require(error?.message)
+        #expect(message.contains("_proj: its groups are in activation order"), "\(message)")
+        #expect(message.split(separator: "--format safetensors").count == 2, "\(message)")
+      }
+    }
+    #expect(try scratch.entries() == ["gptq"])
+  }
+
+  @Test func `what dequantized embeddings lose is said before`() throws {
+    let name = "\(Self.golden)/mlx/mxfp8"
+    let type = try Checkpoint(path: name).storedType(of: "model.norm.weight")
+    let notices = try convert(name, .compressedTensors, to: "ct")
+    #expect(notices.contains { $0.contains("model.embed_tokens: ") && $0.contains("dequantized") })
+    #expect(
+      notices.contains { $0.contains("rounded to \(type.rawValue)") } == (type != .float32))
+    try expectSameCodes(try store("ct"), try store("ct"))
+  }
+
   @Test func `dequantized models are those of the codes`() throws {
     let name = "\(Self.golden)/gptq/v1-w4-activation-order"
     #expect(try convert(name, .safetensors, .float32, to: "f32") == [])
@@ -288,6 +342,20 @@ import Testing
     #expect(throws: CheckpointError.self) { try convert(name, .gptqV2, to: "out") }
     let again = try FormatConversion(OpenedModel.store(name), to: .gptqV2)
     _ = try again.write(to: scratch.path + "/out", overwriting: true)
+    #expect(try scratch.entries() == ["out"])
+  }
+
+  @Test func `an output that a killed run had moved away is put back`() throws {
+    let name = "\(Self.golden)/awq/group32"
+    _ = try convert(name, .gptqV2, to: "out")
+    let (path, moved) = (scratch.path + "/out", scratch.path + "/.out.halftone-replaced")
+    try FileManager.default.moveItem(atPath: path, toPath: moved)
+    #expect(throws: CheckpointError.self) { try convert(name, .gptqV2, to: "out") }
+    #expect(try scratch.entries() == ["out"])
+    _ = try store("out")
+    // One that was replaced, and not removed, goes.
+    try FileManager.default.copyItem(atPath: path, toPath: moved)
+    #expect(throws: CheckpointError.self) { try convert(name, .gptqV2, to: "out") }
     #expect(try scratch.entries() == ["out"])
   }
 }

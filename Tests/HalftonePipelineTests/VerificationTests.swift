@@ -92,6 +92,73 @@ import Testing
         == true)
   }
 
+  @Test func paddingOfZeroPointsMustBeClear() throws {
+    // 172 zero points of 3 bits end in the seventeenth word of a column.
+    try quantize("weights: { bits: 3, symmetric: false }")
+    try patch("model.layers.1.mlp.up_proj.weight_zero_point", at: 17 * 4 - 1, [0x80])
+    let found = try problems()
+    #expect(found.map(\.name) == ["model.layers.1.mlp.up_proj"])
+    #expect(
+      found.first?.problem.contains("has bits set behind the 172 zero points of column 0") == true)
+  }
+
+  // MARK: - Files of other tools
+
+  private static let golden = Repository.path("Tests/HalftoneCheckpointsTests/Golden")
+
+  @Test(arguments: [
+    "gptq/v1-w4-group32-symmetric", "gptq/v1-w4-activation-order", "gptq/v2-dynamic",
+    "gptq/v1-w3-group32-asymmetric", "awq/group32", "mlx/affine-w4-group32-partly", "mlx/mixed",
+    "mlx/mxfp4", "mlx/mxfp8", "mlx/nvfp4", "compressed-tensors/w4-group32-activation-order",
+    "compressed-tensors/mixed-w4-w8", "compressed-tensors/nvfp4",
+  ])
+  func whatOtherToolsWroteIsWhole(_ name: String) throws {
+    let found = try problems("\(Self.golden)/\(name)")
+    #expect(found.isEmpty, "\(found)")
+  }
+
+  @Test(arguments: [
+    ("gptq/v1-w4-activation-order", "\"desc_act\": true", "\"desc_act\": false", "desc_act"),
+    ("gptq/v1-w4-group32-symmetric", "\"bits\": 4", "\"bits\": 8", "scales"),
+    ("gptq/v1-w4-group32-symmetric", "\"group_size\": 32", "\"group_size\": 16", "scales"),
+    ("gptq/v2-dynamic", "mlp", "experts", "which no layer is called"),
+    ("gptq/v1-w4-group32-symmetric", "\"hidden_size\": 64", "\"hidden_size\": 96", "96"),
+    ("awq/group32", "\"group_size\": 32", "\"group_size\": 16", "scales"),
+    ("mlx/affine-w4-group32-partly", "\"bits\": 4", "\"bits\": 8", "scales"),
+    (
+      "mlx/affine-w4-group32-partly", "\"group_size\": 32",
+      "\"group_size\": 32, \"model.layers.0.mlp.down_proj\": {\"group_size\": 32, \"bits\": 4}",
+      "its weight is dense"
+    ),
+    ("mlx/mxfp4", "\"mode\": \"mxfp4\"", "\"mode\": \"nvfp4\"", "group_size"),
+  ]) func filesOfOtherToolsThatContradictThemselvesAreFound(
+    _ name: String, _ old: String, _ new: String, _ words: String
+  ) throws {
+    try FileManager.default.copyItem(atPath: "\(Self.golden)/\(name)", toPath: output)
+    try edit(old, new)
+    let found = try problems()
+    #expect(found.contains { $0.problem.contains(words) }, "\(found)")
+    #expect(found.allSatisfy { !$0.name.isEmpty && !$0.remedy.isEmpty })
+  }
+
+  /// One layer's codes are lost: its dense weight is there, where another block has codes.
+  @Test(arguments: [FormatConversion.Target.gptqV2, .awq])
+  func layersThatLostTheirCodesAreFound(_ target: FormatConversion.Target) throws {
+    try quantize(
+      "weights: { bits: 4, group: 64, symmetric: false }\n  ignore: [ \"layers.2.mlp.down_proj\" ]",
+      model: Repository.path("Resources/models/books-7m"))
+    let path = scratch.path + "/converted"
+    _ = try FormatConversion(OpenedModel.store(output), to: target).write(to: path)
+    #expect(try problems(path).isEmpty)
+    try FileManager.default.removeItem(atPath: output)
+    try FileManager.default.moveItem(atPath: path, toPath: output)
+    let rule = target == .awq ? "down_proj\"" : "down_proj$"
+    try edit(rule, rule.replacingOccurrences(of: "down", with: "other"))
+    let found = try problems()
+    #expect(found.map(\.name) == ["model.layers.2.mlp.down_proj"], "\(found)")
+    #expect(found.first?.problem.contains("its weight is dense") == true)
+  }
+
   @Test func codesThatAreNoNumbersAreFound() throws {
     try quantize("weights: { type: fp8 }\n  inputs: { type: fp8 }")
     try patch(Self.layer + ".weight", at: 5, [0x7F])

@@ -2,6 +2,8 @@
 public struct AWQConfig: Sendable {
   /// Columns that share a scale; nil for all of a row.
   public let groupSize: Int?
+  /// Parts of the names of layers that are not quantized.
+  let dense: [String]
 
   /// Reads `quantization_config`, or the older `quant_config.json`, found at `place`.
   init(_ value: JSONValue, _ place: String) throws(CheckpointError) {
@@ -19,6 +21,7 @@ public struct AWQConfig: Sendable {
       throw malformed(group, "it must be -1 or above 0")
     }
     groupSize = size == -1 ? nil : size
+    dense = (value["modules_to_not_convert"]?.array ?? []).compactMap(\.string)
     for key in ["version", "checkpoint_format", "format"] {
       guard let version = value[key], !version.isNull else { continue }
       guard version.string?.lowercased() == "gemm" else {

@@ -32,7 +32,7 @@ public struct AWQLayout: LayerLayout {
     self.group = group
   }
 
-  var tensors: [TensorDescription] {
+  package var tensors: [TensorDescription] {
     func tensor(_ suffix: String, _ type: StoredType, _ shape: [Int]) -> TensorDescription {
       TensorDescription(name: "\(module).\(suffix)", type: type, shape: shape)
     }
@@ -55,7 +55,7 @@ public struct AWQLayout: LayerLayout {
     }
   }
 
-  func encode(
+  package func encode(
     _ weight: QuantizedTensor, _ write: (String, UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let table = try CodeTable(weight, group: group, module: module)

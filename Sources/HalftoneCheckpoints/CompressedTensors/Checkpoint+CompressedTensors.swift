@@ -3,11 +3,44 @@ import HalftoneTensor
 
 extension Checkpoint {
   func compressedWeight(_ module: String) throws -> StoredWeight {
+    guard let parts = try compressedParts(module) else {
+      return .dense(try tensor(module + ".weight"))
+    }
+    let outliers = try additions(module, parts.codes.shape).outliers
+    if let grouped = try grouped(module, parts) {
+      guard outliers == nil else {
+        throw CheckpointError(
+          .malformed,
+          "\(path): \(module) has outliers beside groups in activation order; quantize the original "
+            + "model again")
+      }
+      return try grouped.weight()
+    }
+    return .quantized(
+      try QuantizedTensor(
+        shape: parts.codes.shape, format: parts.scheme.format, codes: parts.codes,
+        levels: parts.scales, zeroPoints: parts.zeros, outliers: outliers))
+  }
+
+  /// The codes of a layer whose groups are in activation order; nil for any other.
+  func compressedCodes(_ module: String) throws -> GroupedCodes? {
+    try compressedParts(module).flatMap { try grouped(module, $0) }
+  }
+
+  private struct Parts {
+    let scheme: WeightScheme
+    let codes: Tensor
+    let scales: [Tensor]
+    let zeros: Tensor?
+  }
+
+  /// nil where the layer is dense.
+  private func compressedParts(_ module: String) throws -> Parts? {
     let stored = module + ".weight"
     let isPacked = try packedName(module) != nil
     let bytes = try !isPacked && contains(stored) ? storedType(of: stored) : nil
     let holdsCodes = bytes == .int8 || bytes == .float8e4m3
-    guard isPacked || holdsCodes else { return .dense(try tensor(stored)) }
+    guard isPacked || holdsCodes else { return nil }
     guard let arguments = try quantizationConfig()?.group(of: module)?.weights else {
       throw CheckpointError(
         .malformed,
@@ -25,11 +58,24 @@ extension Checkpoint {
         .malformed,
         "\(path): \(module) has zero points beside floats; write the checkpoint again without them")
     }
-    try checkColumnOrder(module, scheme, columns: codes.columns)
-    return .quantized(
-      try QuantizedTensor(
-        shape: codes.shape, format: scheme.format, codes: codes, levels: scales,
-        zeroPoints: zeros, outliers: try additions(module, codes.shape).outliers))
+    return Parts(scheme: scheme, codes: codes, scales: scales, zeros: zeros)
+  }
+
+  private func grouped(_ module: String, _ parts: Parts) throws -> GroupedCodes? {
+    guard case .group = parts.scheme.granularity, contains(module + ".weight_g_idx") else {
+      return nil
+    }
+    let order = try groupOrder(
+      module + ".weight_g_idx", columns: parts.codes.columns, groups: parts.scales[0].columns)
+    guard let order else { return nil }
+    guard let format = parts.scheme.integers, parts.scales.count == 1 else {
+      throw CheckpointError(
+        .malformed,
+        "\(path): \(module).weight_g_idx: groups in activation order are read for integers only; "
+          + "quantize the original model without it")
+    }
+    return GroupedCodes(
+      format: format, codes: parts.codes, scales: parts.scales[0], zeros: parts.zeros, order: order)
   }
 
   public func storedInputScheme(_ module: String) throws -> StoredInputs? {
@@ -236,7 +282,9 @@ extension Checkpoint {
       try bytes.map { byte in
         guard let value = known[Int(byte)] else {
           throw CheckpointError(
-            .malformed, "\(path): \(name) holds the byte \(byte), which is no scale above 0")
+            .malformed,
+            "\(path): \(name) holds the byte \(byte), which is no scale above 0; quantize the "
+              + "original model again")
         }
         return value
       }
@@ -285,9 +333,18 @@ extension Checkpoint {
       let layout = PackedCodes.layout(
         words: stored.rows, columns: table[0], bits: bits, preferred: preferred)
     {
+      let words = PackedCodes.transposed(stored)
+      let padded = words.withBytes {
+        PackedCodes.firstPaddedRow($0, [table[1], table[0]], bits: bits, layout)
+      }
+      if let padded {
+        throw CheckpointError(
+          .malformed,
+          "\(path): \(name) has bits set behind the \(table[0]) zero points of column \(padded); the "
+            + "file is damaged or another layout: fetch it again")
+      }
       let codes = PackedCodes.unpack(
-        PackedCodes.transposed(stored), columns: table[0], bits: bits, low: -(1 << (bits - 1)),
-        layout)
+        words, columns: table[0], bits: bits, low: -(1 << (bits - 1)), layout)
       zeros = PackedCodes.transposed(codes).float()
     } else {
       guard stored.count == table[0] * table[1], stored.elementType != .int32 else {
@@ -299,26 +356,5 @@ extension Checkpoint {
     guard zeros.withElements({ $0.allSatisfy { $0 >= -bound && $0 < bound && $0 == $0.rounded() } })
     else { throw mismatch() }
     return zeros.withElements { $0.contains { $0 != 0 } } ? zeros : nil
-  }
-
-  /// Refuses groups whose columns are not neighbours (`weight_g_idx` of activation ordering).
-  private func checkColumnOrder(
-    _ module: String, _ scheme: WeightScheme, columns: Int
-  ) throws {
-    let name = module + ".weight_g_idx"
-    guard case .group(let size) = scheme.granularity, contains(name) else { return }
-    let order = try tensor(name).float()
-    let isPlain =
-      order.count == columns
-      && order.withElements { order in
-        order.allSatisfy { $0 == -1 }
-          || order.indices.allSatisfy { order[$0] == Float($0 / size) }
-      }
-    guard isPlain else {
-      throw CheckpointError(
-        .malformed,
-        "\(path): \(name): groups in activation order are not supported; "
-          + "quantize the original model without it")
-    }
   }
 }

@@ -5,7 +5,8 @@ public struct CompressedTensorsConfig: Sendable {
   /// One entry of `config_groups`.
   public struct Group: Sendable {
     public let name: String
-    public let targets: [String]
+    let matchers: ModuleMatchers
+    public var targets: [String] { matchers.all }
     public let weights: QuantizationArguments?
     public let inputs: QuantizationArguments?
     /// The group's own format; the top-level one holds where it is nil.
@@ -28,7 +29,8 @@ public struct CompressedTensorsConfig: Sendable {
   public let method: Method
   public let format: String
   public let groups: [Group]
-  public let ignore: [String]
+  private let ignored: ModuleMatchers
+  public var ignore: [String] { ignored.all }
 
   /// Reads the configuration of a `config.json`; nil if the model is not quantized.
   ///
@@ -45,7 +47,7 @@ public struct CompressedTensorsConfig: Sendable {
     }
     self.method = method
     format = value["format"]?.string ?? "dense"
-    ignore = try Self.matchers(value["ignore"], "\(place): ignore")
+    ignored = ModuleMatchers(try Self.matchers(value["ignore"], "\(place): ignore"))
     var groups: [Group] = []
     for (name, group) in value["config_groups"]?.object?.pairs ?? [] {
       // Older files name a group after its preset and list its targets only.
@@ -54,7 +56,9 @@ public struct CompressedTensorsConfig: Sendable {
       }
       groups.append(
         Group(
-          name: name, targets: try Self.matchers(group["targets"], "\(place): \(name): targets"),
+          name: name,
+          matchers: ModuleMatchers(
+            try Self.matchers(group["targets"], "\(place): \(name): targets")),
           weights: try QuantizationArguments(group["weights"], "\(place): \(name): weights"),
           inputs: try QuantizationArguments(
             group["input_activations"], "\(place): \(name): input_activations"),
@@ -89,13 +93,11 @@ public struct CompressedTensorsConfig: Sendable {
   ///
   /// `ignore` comes first; then an exact name is preferred to an expression, and that to a class.
   public func group(of module: String) -> Group? {
-    if ignore.contains(where: { ModulePattern.rank($0, module) != nil }) { return nil }
+    if ignored.rank(module) != nil { return nil }
     var best: (rank: Int, group: Group)?
     for group in groups {
-      for target in group.targets {
-        guard let rank = ModulePattern.rank(target, module) else { continue }
-        if best.map({ rank < $0.rank }) ?? true { best = (rank, group) }
-      }
+      guard let rank = group.matchers.rank(module) else { continue }
+      if best.map({ rank < $0.rank }) ?? true { best = (rank, group) }
     }
     return best?.group
   }

@@ -25,14 +25,33 @@ enum ModulePattern {
     return repeats <= 5 && (try? Regex<AnyRegexOutput>(expression)) != nil
   }
 
+  /// Whether the expression fits the beginning of the name, as Python's re.match has it.
+  static func matches(_ expression: String, _ module: String) -> Bool {
+    guard let regex = try? Regex<AnyRegexOutput>(expression) else { return false }
+    return (try? regex.prefixMatch(in: module)) != nil
+  }
+}
+
+/// A list of matchers, in which names are found without going through the list.
+///
+/// Where one scheme's layers are listed by name, the list is as long as the model.
+struct ModuleMatchers: Sendable {
+  let all: [String]
+  private let names: Set<String>
+  private let expressions: [String]
+  private let hasClass: Bool
+
+  init(_ matchers: [String]) {
+    all = matchers
+    names = Set(matchers)
+    expressions = matchers.compactMap(ModulePattern.expression)
+    hasClass = matchers.contains("Linear") || matchers.contains("Module")
+  }
+
   /// 0 for a name, 1 for an expression, 2 for the class of linear layers; nil without a match.
-  static func rank(_ matcher: String, _ module: String) -> Int? {
-    if matcher == module { return 0 }
-    if let expression = expression(matcher) {
-      // Anchored at the start only, as Python's re.match.
-      let match = try? Regex<AnyRegexOutput>(expression).prefixMatch(in: module)
-      return match == nil ? nil : 1
-    }
-    return matcher == "Linear" || matcher == "Module" ? 2 : nil
+  func rank(_ module: String) -> Int? {
+    if names.contains(module) { return 0 }
+    if expressions.contains(where: { ModulePattern.matches($0, module) }) { return 1 }
+    return hasClass ? 2 : nil
   }
 }

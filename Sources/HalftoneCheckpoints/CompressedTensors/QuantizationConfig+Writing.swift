@@ -66,7 +66,7 @@ private func untouchedLayers(
 }
 
 /// Whether the name is that of a table of words or positions.
-func isEmbedding(_ module: String) -> Bool {
+package func isEmbedding(_ module: String) -> Bool {
   let name = module.split(separator: ".").last ?? ""
   return name.contains("embed") || name == "wte" || name == "wpe"
 }

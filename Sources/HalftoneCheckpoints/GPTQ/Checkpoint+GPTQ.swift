@@ -47,9 +47,12 @@ extension Checkpoint {
   }
 
   func gptqWeight(_ module: String, _ config: GPTQConfig) throws -> StoredWeight {
-    guard let shape = try gptqShape(module, config) else {
-      return .dense(try tensor(module + ".weight"))
-    }
+    try gptqCodes(module, config)?.weight() ?? .dense(try tensor(module + ".weight"))
+  }
+
+  /// nil where the layer is dense.
+  func gptqCodes(_ module: String, _ config: GPTQConfig) throws -> GroupedCodes? {
+    guard let shape = try gptqShape(module, config) else { return nil }
     let settings = try gptqSettings(module, config)
     let (bits, groups) = (settings.bits, try groupCount(module, shape, settings.groupSize))
     let scales = try gridNumbers(module + ".scales", [groups, shape[0]])
@@ -57,25 +60,18 @@ extension Checkpoint {
     let codes = PackedCodes.unpack(
       PackedCodes.transposed(try tensor(module + ".qweight")), columns: shape[1], bits: bits,
       low: -(1 << (bits - 1)), .dense)
-    let order = try groupOrder(module, columns: shape[1], groups: groups)
-    let table = (PackedCodes.transposed(scales), PackedCodes.transposed(zeros))
-    if let order { return .dense(Self.dense(codes, scales: table.0, zeros: table.1, order)) }
     let isSymmetric = zeros.withElements { $0.allSatisfy { $0 == 0 } }
-    return .quantized(
-      try QuantizedTensor(
-        shape: shape, format: IntegerFormat(bits: bits), codes: codes, levels: [table.0],
-        zeroPoints: isSymmetric ? nil : table.1))
+    return GroupedCodes(
+      format: try IntegerFormat(bits: bits), codes: codes, scales: PackedCodes.transposed(scales),
+      zeros: isSymmetric ? nil : PackedCodes.transposed(zeros),
+      order: try groupOrder(module, config, columns: shape[1]))
   }
 
-  /// Whether groups of the quantized layer `module` are not runs of neighbouring columns, as after
-  /// activation ordering; such a weight is read as dense.
-  public func hasReorderedGroups(_ module: String) throws -> Bool {
-    guard case .gptq(let config) = try quantization(), let shape = try gptqShape(module, config)
-    else {
-      return false
-    }
-    let groups = try groupCount(module, shape, try gptqSettings(module, config).groupSize)
-    return try groupOrder(module, columns: shape[1], groups: groups) != nil
+  /// The group of each of so many columns; nil where groups are runs of neighbours.
+  func groupOrder(_ module: String, _ config: GPTQConfig, columns: Int) throws -> [Int]? {
+    let size = try gptqSettings(module, config).groupSize
+    let groups = try groupCount(module, [1, columns], size)
+    return try groupOrder(module + ".g_idx", columns: columns, groups: groups)
   }
 
   /// Groups of `size` columns in a row of a matrix `shape`.
@@ -116,52 +112,6 @@ extension Checkpoint {
           + "of them \(middle); correct sym or checkpoint_format in quantization_config")
     }
     return zeros
-  }
-
-  /// The group of each column where groups are not runs of neighbours; nil where they are.
-  private func groupOrder(_ module: String, columns: Int, groups: Int) throws -> [Int]? {
-    let name = module + ".g_idx"
-    guard contains(name) else { return nil }
-    let stored = try description(of: name)
-    guard stored.type == .int32, stored.shape == [columns] else {
-      throw CheckpointError(
-        .malformed,
-        "\(path): \(name) is \(stored.type.rawValue) \(stored.shape), not the groups I32 [\(columns)]"
-      )
-    }
-    let order = try withBytes(of: name) { bytes in
-      (0..<columns).map { Int(bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self)) }
-    }
-    if let other = order.first(where: { !(0..<groups).contains($0) }) {
-      throw CheckpointError(
-        .malformed, "\(path): \(name) names group \(other), but there are \(groups)")
-    }
-    let size = columns / groups
-    return order.indices.allSatisfy { order[$0] == $0 / size } ? nil : order
-  }
-
-  /// The numbers of a layer whose columns belong to the groups `order`.
-  private static func dense(
-    _ codes: Tensor, scales: Tensor, zeros: Tensor, _ order: [Int]
-  ) -> Tensor {
-    let (columns, groups) = (codes.columns, scales.columns)
-    return codes.withBytes { bytes in
-      scales.withElements { scales in
-        zeros.withElements { zeros in
-          Tensor(shape: codes.shape) { out in
-            parallelRanges(codes.rows, grain: max(1, (1 << 15) / columns)) { rows in
-              for i in rows {
-                for j in 0..<columns {
-                  let cell = i * groups + order[j]
-                  let code = Float(Int8(bitPattern: bytes[i * columns + j]))
-                  out[i * columns + j] = (code - zeros[cell]) * scales[cell]
-                }
-              }
-            }
-          }
-        }
-      }
-    }
   }
 }
 

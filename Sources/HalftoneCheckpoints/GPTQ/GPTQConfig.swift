@@ -20,12 +20,20 @@ public struct GPTQConfig: Sendable {
   /// A rule of `dynamic`: the first whose expression fits a module's beginning holds for it.
   struct Override: Sendable {
     let expression: String
+    /// The one name that the expression stands for, where it has the form that we write.
+    let name: String?
     /// nil where the modules are not quantized.
     let settings: Settings?
+
+    func covers(_ module: String) -> Bool {
+      name.map { $0 == module } ?? ModulePattern.matches(expression, module)
+    }
   }
 
   public let version: Version
   public let settings: Settings
+  /// Whether groups may be in activation order; tools that are told otherwise pass over `g_idx`.
+  let ordersColumns: Bool
   let overrides: [Override]
 
   /// Reads `quantization_config`, or a `quantize_config.json`, found at `place`.
@@ -41,6 +49,8 @@ public struct GPTQConfig: Sendable {
           + "model as gptq or gptq_v2")
     }
     settings = try Self.settings(value, nil, place)
+    // Not said in older files, whose readers followed g_idx.
+    ordersColumns = value["desc_act"]?.bool ?? true
     var overrides: [Override] = []
     for (key, change) in value["dynamic"]?.object?.pairs ?? [] {
       let skips = key.hasPrefix("-:")
@@ -53,7 +63,7 @@ public struct GPTQConfig: Sendable {
       }
       overrides.append(
         Override(
-          expression: expression,
+          expression: expression, name: Self.name(expression),
           settings: skips ? nil : try Self.settings(change, settings, "\(place): dynamic: \(key)")))
     }
     self.overrides = overrides
@@ -88,13 +98,14 @@ public struct GPTQConfig: Sendable {
 
   /// How `module` is quantized; nil where `dynamic` leaves it out.
   func settings(of module: String) -> Settings? {
-    for override in overrides {
-      // As Python's re.match, which does not ask for the end.
-      let expression = try? Regex<AnyRegexOutput>(override.expression)
-      if let expression, (try? expression.prefixMatch(in: module)) != nil {
-        return override.settings
-      }
-    }
-    return settings
+    overrides.first { $0.covers(module) }.map(\.settings) ?? settings
+  }
+
+  /// The name between ^ and $ where nothing but its dots is special.
+  private static func name(_ expression: String) -> String? {
+    guard expression.hasPrefix("^"), expression.hasSuffix("$") else { return nil }
+    let name = String(expression.dropFirst().dropLast()).replacing("\\.", with: ".")
+    let isPlain = name.allSatisfy { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "." }
+    return isPlain && "^" + escaped(name) + "$" == expression ? name : nil
   }
 }

@@ -8,12 +8,18 @@ public struct GPTQLayout: LayerLayout {
   public let version: GPTQConfig.Version
   /// [out, in].
   let shape: [Int]
+  /// Where the columns of the weights that are encoded are in the file; nil where they stand as they are.
+  let order: ColumnGroups?
 
   /// For the layer `module` of `shape`, in groups of as many columns as share a scale.
   ///
+  /// With an `order` the weights that are encoded have the columns of a group side by side, as
+  /// ``Checkpoint/reorderedWeight(_:)`` gives them.
+  ///
   /// - Throws: ``SchemeError`` that says why such files cannot hold the layer.
   public init(
-    module: String, shape: [Int], scheme: WeightScheme, version: GPTQConfig.Version
+    module: String, shape: [Int], scheme: WeightScheme, version: GPTQConfig.Version,
+    order: ColumnGroups? = nil
   ) throws(SchemeError) {
     guard let format = scheme.integers, [2, 3, 4, 8].contains(format.bits), scheme.scales == .float
     else {
@@ -32,6 +38,7 @@ public struct GPTQLayout: LayerLayout {
     self.module = module
     self.shape = shape
     self.version = version
+    self.order = order
     settings = GPTQConfig.Settings(bits: format.bits, groupSize: group, symmetric: scheme.symmetric)
   }
 
@@ -45,7 +52,7 @@ public struct GPTQLayout: LayerLayout {
   private var group: Int { settings.groupSize ?? shape[1] }
   private var groups: Int { shape[1] / group }
 
-  var tensors: [TensorDescription] {
+  package var tensors: [TensorDescription] {
     let bits = settings.bits
     func tensor(_ suffix: String, _ type: StoredType, _ shape: [Int]) -> TensorDescription {
       TensorDescription(name: "\(module).\(suffix)", type: type, shape: shape)
@@ -76,7 +83,7 @@ public struct GPTQLayout: LayerLayout {
     }
   }
 
-  func encode(
+  package func encode(
     _ weight: QuantizedTensor, _ write: (String, UnsafeRawBufferPointer) throws -> Void
   ) throws {
     let table = try CodeTable(weight, group: group, module: module)
@@ -84,18 +91,15 @@ public struct GPTQLayout: LayerLayout {
     func put(_ suffix: String, _ tensor: Tensor) throws {
       try tensor.withBytes { try write("\(module).\(suffix)", $0) }
     }
-    let order = Tensor(shape: [shape[1]], elementType: .int32) { out in
-      for j in 0..<shape[1] {
-        out.storeBytes(of: Int32(j / group), toByteOffset: 4 * j, as: Int32.self)
-      }
-    }
-    try put("g_idx", order)
-    let words = PackedCodes.pack(table.codes, bits: bits, low: -middle)
+    let groups = order?.groups ?? (0..<shape[1]).map { $0 / group }
+    try groups.map { Int32($0) }.withUnsafeBytes { try write("\(module).g_idx", $0) }
+    let codes = order?.scattered(table.codes) ?? table.codes
+    let words = PackedCodes.pack(codes, bits: bits, low: -middle)
     try put("qweight", PackedCodes.transposed(words))
     let lessOneByCode = version == .one && bits == 3
     let zeros = PackedCodes.transposed(table.zeros).values.map { lessOneByCode ? $0 - 1 : $0 }
     let packed = PackedCodes.pack(
-      Tensor(zeros, shape: [groups, shape[0]]).converted(to: .int8), bits: bits, low: -middle)
+      Tensor(zeros, shape: [self.groups, shape[0]]).converted(to: .int8), bits: bits, low: -middle)
     try put("qzeros", version == .one ? GPTQZeros.reduced(packed, bits: bits) : packed)
     try put("scales", PackedCodes.transposed(table.scales).converted(to: .float16))
   }
@@ -113,7 +117,7 @@ extension GPTQConfig {
       dynamic["-:^" + escaped(module) + "$"] = [:]
     }
     var result = fields(base)
-    result["desc_act"] = false
+    result["desc_act"] = .bool(layers.contains { $0.order != nil })
     result["lm_head"] = .bool(layers.contains { $0.module == "lm_head" })
     result["quant_method"] = "gptq"
     result["checkpoint_format"] = layers.first?.version == .two ? "gptq_v2" : "gptq"
@@ -131,7 +135,7 @@ extension GPTQConfig {
     return result
   }
 
-  private static func escaped(_ module: String) -> String {
+  static func escaped(_ module: String) -> String {
     module.split(separator: ".", omittingEmptySubsequences: false).joined(separator: "\\.")
   }
 }

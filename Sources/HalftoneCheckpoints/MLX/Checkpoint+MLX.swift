@@ -102,7 +102,9 @@ extension Checkpoint {
         if byte == 0, format == .e4m3 { return Float(0) }
         guard let value = format.value(of: byte) else {
           throw CheckpointError(
-            .malformed, "\(path): \(name) holds the byte \(byte), which is no scale above 0")
+            .malformed,
+            "\(path): \(name) holds the byte \(byte), which is no scale above 0; quantize the "
+              + "original model again")
         }
         return value
       }

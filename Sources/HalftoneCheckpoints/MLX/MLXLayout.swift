@@ -51,7 +51,7 @@ public struct MLXLayout: LayerLayout {
 
   private var table: [Int] { [shape[0], shape[1] / settings.groupSize] }
 
-  var tensors: [TensorDescription] {
+  package var tensors: [TensorDescription] {
     func tensor(_ suffix: String, _ type: StoredType, _ shape: [Int]) -> TensorDescription {
       TensorDescription(name: "\(module).\(suffix)", type: type, shape: shape)
     }
@@ -87,7 +87,7 @@ public struct MLXLayout: LayerLayout {
       shape: table.scales.shape)
   }
 
-  func encode(
+  package func encode(
     _ weight: QuantizedTensor, _ write: (String, UnsafeRawBufferPointer) throws -> Void
   ) throws {
     func put(_ suffix: String, _ tensor: Tensor) throws {

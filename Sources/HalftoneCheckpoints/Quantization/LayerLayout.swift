@@ -1,11 +1,16 @@
-import HalftoneSchemes
+package import HalftoneSchemes
 import HalftoneTensor
 
 /// The tensors that stand for one quantized layer in the files of some tool.
-protocol LayerLayout: Sendable {
+package protocol LayerLayout: Sendable {
   var module: String { get }
   /// What the file will hold of it.
   var tensors: [TensorDescription] { get }
+
+  /// Adds what storing `weight` so loses.
+  ///
+  /// - Throws: ``SchemeError`` that says why that cannot be.
+  func check(_ weight: QuantizedTensor, _ loss: inout RoundingLoss) throws
 
   /// Hands the bytes of every tensor in ``tensors`` to `write`.
   func encode(

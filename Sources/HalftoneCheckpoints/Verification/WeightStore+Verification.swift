@@ -15,11 +15,12 @@ extension WeightStore {
       evict(name)
       progress(Double(index) / count)
     }
+    // What is wrong with one of its tensors need not be said of the layer again.
+    let known = Set(found.map { Self.module($0.name) })
+    let parts = Dictionary(grouping: names, by: Self.module)
     for (index, module) in modules.enumerated() {
-      // What is wrong with one of its tensors need not be said of the layer again.
-      let isKnown = found.contains { $0.name.hasPrefix(module + ".") }
-      found += isKnown ? [] : layerProblems(module)
-      for name in names where name.hasPrefix(module + ".") { evict(name) }
+      found += known.contains(module) ? [] : layerProblems(module)
+      parts[module]?.forEach(evict)
       progress(Double(names.count + index) / count)
     }
     return found + tiedProblems() + disagreements()
@@ -35,6 +36,11 @@ extension WeightStore {
       modules.insert(String(name.dropLast(suffix.count)))
     }
     return modules.sorted()
+  }
+
+  /// What the tensor `name` is a part of.
+  private static func module(_ name: String) -> String {
+    name.lastIndex(of: ".").map { String(name[..<$0]) } ?? ""
   }
 
   // MARK: - Numbers
@@ -61,7 +67,11 @@ extension WeightStore {
     do {
       var found: [CheckpointProblem] = []
       switch try linearWeight(module) {
-      case .dense: return []
+      case .dense:
+        guard let checkpoint = self as? Checkpoint,
+          let reordered = try checkpoint.reorderedWeight(module)
+        else { return [] }
+        found += scaleProblems(module, reordered.weight)
       case .quantized(let weight):
         found += scaleProblems(module, weight) + codeProblems(module, weight)
         if let outliers = weight.outliers, !outliers.values.allSatisfy(\.isFinite) {
@@ -89,9 +99,7 @@ extension WeightStore {
 
   /// Files of MLX have scales of both signs.
   private var isMLX: Bool {
-    let settings = config["quantization_config"]
-    return config["quantization"]?.object != nil
-      || settings?["group_size"] != nil && settings?["quant_method"] == nil
+    if case .mlx? = try? (self as? Checkpoint)?.quantization() { true } else { false }
   }
 
   private func scaleProblems(_ module: String, _ weight: QuantizedTensor) -> [CheckpointProblem] {

@@ -9,14 +9,20 @@ struct ConversionPlan {
   private let target: FormatConversion.Target
   /// That of all floats, or of the scales of MLX.
   private let type: ElementType
+  /// That of layers that are written as numbers in the other formats.
+  private let dense: ElementType
   private var said = Notices()
   private var loss = RoundingLoss()
   private var general: [String] = []
 
-  init(_ source: Checkpoint, _ target: FormatConversion.Target, _ type: ElementType) {
+  init(
+    _ source: Checkpoint, _ target: FormatConversion.Target, _ type: ElementType,
+    dense: ElementType
+  ) {
     self.source = source
     self.target = target
     self.type = type
+    self.dense = dense
   }
 
   var notices: [String] { said.sentences + general }
@@ -72,16 +78,14 @@ struct ConversionPlan {
         + (target == .mlx ? "; --dtype f32 keeps them" : ""))
   }
 
-  static func isEmbedding(_ module: String) -> Bool {
-    let name = module.split(separator: ".").last ?? ""
-    return name.contains("embed") || name == "wte" || name == "wpe"
-  }
-
   /// Without embeddings, which only MLX quantizes.
   private mutating func linears(_ modules: [String]) -> [String] {
     modules.filter { module in
-      guard Self.isEmbedding(module) else { return true }
-      said.say(module, "\(target.name) files hold no quantized embeddings, so it is dequantized")
+      guard isEmbedding(module) else { return true }
+      let rounding = dense == .float32 ? "" : ", and its numbers are rounded to \(dense.rawValue)"
+      said.say(
+        module, "\(target.name) files hold no quantized embeddings, so it is dequantized" + rounding
+      )
       return false
     }
   }
@@ -94,16 +98,32 @@ struct ConversionPlan {
       at: source.path)
   }
 
-  /// The weight of `module` and its scheme, as far as its numbers say.
-  private func layer(_ module: String) throws -> (weight: QuantizedTensor, scheme: WeightScheme) {
+  /// A layer as it is read.
+  private struct Layer {
+    let weight: QuantizedTensor
+    /// As far as the numbers say.
+    let scheme: WeightScheme
+    /// Where the columns of the weight are in the file; nil where they stand as they are.
+    let order: ColumnGroups?
+  }
+
+  private func layer(_ module: String) throws -> Layer {
     guard let stored = try source.storedScheme(module)?.weights else {
       throw refused(module, "has no codes")
     }
-    guard case .quantized(let weight) = try source.linearWeight(module) else {
+    let reordered = try naming(module) { try source.reorderedWeight(module) }
+    guard reordered == nil || [.gptq, .gptqV2].contains(target) else {
       throw refused(
-        module,
-        "its groups are in activation order, which are read as numbers without codes; use --format "
-          + "safetensors or gguf")
+        module, "its groups are in activation order, which \(target.name) files have no place for")
+    }
+    let weight: QuantizedTensor
+    if let reordered {
+      weight = reordered.weight
+    } else {
+      guard case .quantized(let codes) = try source.linearWeight(module) else {
+        throw refused(module, "has no codes")
+      }
+      weight = codes
     }
     guard weight.outliers == nil, try source.lowRank(module) == nil else {
       throw refused(
@@ -114,7 +134,7 @@ struct ConversionPlan {
     if weight.levels[0].columns == 1, scheme.granularity != .tensor {
       scheme.granularity = .channel
     }
-    return (weight, scheme)
+    return Layer(weight: weight, scheme: scheme, order: reordered?.order)
   }
 
   /// `body` of the layer `module`, whose reasons against it name the layer.
@@ -127,7 +147,8 @@ struct ConversionPlan {
   }
 
   private func compressed(_ module: String) throws -> CompressedTensorsWriter.Module {
-    let (weight, scheme) = try layer(module)
+    let layer = try layer(module)
+    let (weight, scheme) = (layer.weight, layer.scheme)
     let result = CompressedTensorsWriter.Module(
       name: module, weights: scheme, inputs: try source.storedInputScheme(module)?.scheme)
     guard result.isShared else {
@@ -156,18 +177,41 @@ struct ConversionPlan {
     }
   }
 
-  private mutating func gptq(_ module: String) throws -> GPTQLayout {
-    let (weight, scheme) = try layer(module)
+  /// What `make` makes of the layer `module`, once it is known to hold its codes.
+  private mutating func layout<Layout: LayerLayout>(
+    _ module: String, _ make: (Layer) throws -> Layout
+  ) throws -> Layout {
+    let layer = try layer(module)
     var loss = loss
-    let layout = try naming(module) {
-      let layout = try GPTQLayout(
-        module: module, shape: weight.shape, scheme: scheme,
-        version: target == .gptq ? .one : .two)
-      try layout.check(weight, &loss)
-      return layout
+    let result = try naming(module) {
+      let result = try make(layer)
+      try result.check(layer.weight, &loss)
+      return result
     }
     self.loss = loss
-    return layout
+    return result
+  }
+
+  private mutating func gptq(_ module: String) throws -> GPTQLayout {
+    let version: GPTQConfig.Version = target == .gptq ? .one : .two
+    return try layout(module) {
+      try GPTQLayout(
+        module: module, shape: $0.weight.shape, scheme: $0.scheme, version: version,
+        order: $0.order)
+    }
+  }
+
+  private mutating func awq(_ module: String, _ group: Int?) throws -> AWQLayout {
+    try layout(module) {
+      try AWQLayout(module: module, shape: $0.weight.shape, scheme: $0.scheme, group: group)
+    }
+  }
+
+  private mutating func mlx(_ module: String) throws -> MLXLayout {
+    let type = type
+    return try layout(module) {
+      try MLXLayout(module: module, shape: $0.weight.shape, scheme: $0.scheme, type: type)
+    }
   }
 
   /// Columns that share a scale in every one of `modules`; nil where all rows are whole.
@@ -182,30 +226,5 @@ struct ConversionPlan {
       smallest = min(smallest ?? width, width)
     }
     return hasGroups ? smallest : nil
-  }
-
-  private mutating func awq(_ module: String, _ group: Int?) throws -> AWQLayout {
-    let (weight, scheme) = try layer(module)
-    var loss = loss
-    let layout = try naming(module) {
-      let layout = try AWQLayout(
-        module: module, shape: weight.shape, scheme: scheme, group: group)
-      try layout.check(weight, &loss)
-      return layout
-    }
-    self.loss = loss
-    return layout
-  }
-
-  private mutating func mlx(_ module: String) throws -> MLXLayout {
-    let (weight, scheme) = try layer(module)
-    var loss = loss
-    let layout = try naming(module) {
-      let layout = try MLXLayout(module: module, shape: weight.shape, scheme: scheme, type: type)
-      try layout.check(weight, &loss)
-      return layout
-    }
-    self.loss = loss
-    return layout
   }
 }

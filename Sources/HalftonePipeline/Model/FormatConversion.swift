@@ -67,7 +67,7 @@ public struct FormatConversion {
     }
     let own = try Self.denseType(source, modules)
     let chosen = type ?? own
-    var plan = ConversionPlan(source, target, chosen)
+    var plan = ConversionPlan(source, target, chosen, dense: own)
     layers = try plan.layers(modules)
     template = try DequantizedCheckpoint(
       source, as: target == .safetensors ? chosen : own, casts: target == .safetensors)
@@ -129,8 +129,12 @@ public struct FormatConversion {
   }
 
   private func codes(_ module: String) throws -> QuantizedTensor {
+    if let reordered = try source.reorderedWeight(module) { return reordered.weight }
     guard case .quantized(let weight) = try source.linearWeight(module) else {
-      throw PipelineError(.badInput, "\(module) has changed while it was read", at: source.path)
+      throw PipelineError(
+        .badInput,
+        "\(module) has changed while it was read; let no other program write there, and convert again",
+        at: source.path)
     }
     return weight
   }
@@ -142,7 +146,7 @@ public struct FormatConversion {
     let found = try template.names.filter { name in
       try name.hasSuffix(suffix) && template.shape(of: name).count == 2
     }.map { String($0.dropLast(suffix.count)) }.filter {
-      !ConversionPlan.isEmbedding($0) && !quantized.contains($0)
+      !isEmbedding($0) && !quantized.contains($0)
     }
     return quantized.contains("lm_head") ? found : Set(found + ["lm_head"]).sorted()
   }

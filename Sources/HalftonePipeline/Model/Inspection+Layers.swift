@@ -6,13 +6,15 @@ extension Inspection {
   /// The layers that are stored in codes, from the headers alone.
   static func layers(_ store: any WeightStore) throws -> [Layer] {
     guard let checkpoint = store as? Checkpoint else { return try blockLayers(store) }
+    let parts = Dictionary(grouping: store.names, by: module)
     return try checkpoint.quantizedModules().compactMap { module in
       guard let scheme = try checkpoint.storedScheme(module), let weights = scheme.weights,
         let shape = try checkpoint.quantizedShape(module)
       else { return nil }
       let prefix = module + "."
-      let bytes = try store.names.filter { $0.hasPrefix(prefix) }
-        .reduce(0) { try $0 + store.description(of: $1).byteCount }
+      let bytes = try (parts[module] ?? []).reduce(0) {
+        try $0 + store.description(of: $1).byteCount
+      }
       func length(_ suffix: String) throws -> Int? {
         store.contains(prefix + suffix) ? try store.shape(of: prefix + suffix).first : nil
       }
@@ -29,6 +31,11 @@ extension Inspection {
       }
       return layer
     }
+  }
+
+  /// What the tensor `name` is a part of.
+  static func module(_ name: String) -> String {
+    name.lastIndex(of: ".").map { String(name[..<$0]) } ?? ""
   }
 
   /// As stored, whatever the method calls them.

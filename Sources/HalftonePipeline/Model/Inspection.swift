@@ -91,8 +91,8 @@ public struct Inspection: Encodable, Sendable {
       guard problems?.isEmpty == false else { throw error }
       layers = []
     }
-    let modules = layers.map { $0.name + "." }
-    let others = tensors.filter { tensor in !modules.contains { tensor.name.hasPrefix($0) } }
+    let modules = Set(layers.map(\.name))
+    let others = tensors.filter { !modules.contains(Self.module($0.name)) }
     parameters =
       others.reduce(0) { $0 + $1.shape.reduce(1, *) }
       + layers.reduce(0) { $0 + $1.shape.reduce(1, *) }
