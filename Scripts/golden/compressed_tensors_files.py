@@ -41,11 +41,13 @@ EVERY_LINEAR = ["Linear"]
 
 @dataclass
 class Case:
-    """Weight and input arguments by target; `intermediate` 84 leaves packed words unfilled."""
+    """Weight and input arguments by target; `intermediate` 84 leaves packed words unfilled; `cache` is for
+    keys and values."""
 
     groups: list[tuple[list[str], QuantizationArgs, QuantizationArgs | None]]
     intermediate: int = 84
     dtype: torch.dtype = torch.float32
+    cache: QuantizationArgs | None = None
 
 
 def channel(bits: int, symmetric: bool = True) -> QuantizationArgs:
@@ -57,9 +59,10 @@ def group(bits: int, symmetric: bool = True) -> QuantizationArgs:
 
 
 def floats(bits: int, strategy: str, size: int | None = None,
-           scales: torch.dtype | None = None) -> QuantizationArgs:
+           scales: torch.dtype | None = None, dynamic=False) -> QuantizationArgs:
     return QuantizationArgs(
-        num_bits=bits, type="float", strategy=strategy, group_size=size, scale_dtype=scales)
+        num_bits=bits, type="float", strategy=strategy, group_size=size, scale_dtype=scales,
+        dynamic=dynamic)
 
 
 def cases() -> dict[str, Case]:
@@ -77,6 +80,15 @@ def cases() -> dict[str, Case]:
         "fp8-channel-token": Case([(one, floats(8, "channel"), float_token)]),
         "nvfp4": Case(
             [(one, floats(4, "tensor_group", 16, torch.float8_e4m3fn), None)], intermediate=96),
+        "nvfp4-inputs": Case([(one, floats(4, "tensor_group", 16, torch.float8_e4m3fn),
+                               floats(4, "tensor_group", 16, torch.float8_e4m3fn, "local"))],
+                             intermediate=96),
+        "mxfp4-inputs": Case([(one, floats(4, "group", 32, torch.uint8),
+                               floats(4, "group", 32, torch.uint8, True))], intermediate=96),
+        "mxfp6-inputs": Case([(one, floats(6, "group", 32, torch.uint8),
+                               floats(6, "group", 32, torch.uint8, True))], intermediate=96),
+        "mxfp8-inputs": Case([(one, floats(8, "group", 32, torch.uint8),
+                               floats(8, "group", 32, torch.uint8, True))], intermediate=96),
         "mxfp4": Case([(one, floats(4, "group", 32, torch.uint8), None)], intermediate=96),
         "mxfp6": Case([(one, floats(6, "group", 32, torch.uint8), None)], intermediate=96),
         "mxfp8": Case([(one, floats(8, "group", 32, torch.uint8), None)], intermediate=96),
@@ -95,6 +107,9 @@ def cases() -> dict[str, Case]:
         "w8a8-token-asymmetric": Case([(one, channel(8), token_asymmetric)]),
         "w8a8-static": Case([(one, channel(8), static)]),
         "w8a8-static-asymmetric": Case([(one, channel(8), static_asymmetric)]),
+        "cache-fp8": Case([(one, channel(8), None)], cache=float_static),
+        "cache-int8-heads": Case([(one, channel(8), None)], cache=QuantizationArgs(
+            num_bits=8, strategy="attn_head")),
         "mixed-w4-w8": Case([
             (["re:.*self_attn.*"], channel(8), None),
             (["re:.*mlp.*"], group(4), None),
@@ -118,6 +133,19 @@ def random_model(case: Case) -> LlamaForCausalLM:
 
 def ids() -> torch.Tensor:
     return torch.randint(0, 32, (2, 12), generator=torch.Generator().manual_seed(8))
+
+
+def observe_outputs(model, run) -> dict[str, torch.Tensor]:
+    """The outputs of every linear layer while `run` runs."""
+    found, hooks = {}, []
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            hooks.append(module.register_forward_hook(
+                lambda _, x, y, name=name: found.__setitem__(name, y)))
+    run()
+    for hook in hooks:
+        hook.remove()
+    return found
 
 
 def observe_inputs(model, run) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
@@ -146,15 +174,19 @@ def write_case(name: str, case: Case) -> None:
     model = random_model(case)
     original = model(ids()).logits
     inputs = observe_inputs(model, lambda: model(ids()))
+    outputs = observe_outputs(model, lambda: model(ids()))
     schemes = {
         f"group_{i}": QuantizationScheme(targets=targets, weights=weights, input_activations=given)
         for i, (targets, weights, given) in enumerate(case.groups)}
     apply_quantization_config(model, QuantizationConfig(
-        config_groups=schemes, ignore=["lm_head"], quantization_status="frozen"),
-        show_progress=False)
+        config_groups=schemes, ignore=["lm_head"], quantization_status="frozen",
+        kv_cache_scheme=case.cache), show_progress=False)
     for path, module in model.named_modules():
         scheme = getattr(module, "quantization_scheme", None)
         if scheme is None:
+            continue
+        if scheme.weights is None:
+            set_cache_grid(module, path, outputs, case.cache)
             continue
         unit = None
         if scheme.weights.strategy == "tensor_group":
@@ -163,6 +195,10 @@ def write_case(name: str, case: Case) -> None:
         ranges = weight_ranges(module.weight, scheme.weights)
         set_grid(module, "weight", ranges, scheme.weights, unit)
         given = scheme.input_activations
+        if given is not None and given.dynamic == "local":
+            # As if inputs twice as large occurred, so that small scales do.
+            module.input_global_scale.data.copy_(
+                generate_gparam(*(2 * x for x in inputs[path])))
         if given is not None and not given.dynamic:
             # 0.8 of the range, so that inputs beyond the grid occur.
             set_grid(module, "input", [0.8 * x for x in inputs[path]], given)
@@ -175,6 +211,15 @@ def write_case(name: str, case: Case) -> None:
     compressor.update_config(str(folder))
     (folder / "generation_config.json").unlink(missing_ok=True)
     write_golden(folder, original)
+
+
+def set_cache_grid(attention, path: str, outputs, args: QuantizationArgs) -> None:
+    """0.8 of the range of keys before their rotation, and of values: some are beyond the grid."""
+    for base, layer in (("k", "k_proj"), ("v", "v_proj")):
+        largest = outputs[f"{path}.{layer}"].abs().unflatten(-1, (2, -1)).amax((0, 1, 3))
+        if args.strategy == "tensor":
+            largest = largest.amax()
+        set_grid(attention, base, (-0.8 * largest, 0.8 * largest), args)
 
 
 def set_grid(module, base: str, ranges, args: QuantizationArgs, unit=None) -> None:
@@ -193,11 +238,15 @@ def write_golden(folder: Path, original: torch.Tensor) -> None:
     found = {"ids": ids().int(), "logits": logits.contiguous()}
     for layer in SHOWN:
         found[f"{LAYER}{layer}.weight"] = model.get_submodule(LAYER + layer).weight.clone()
-    save_file(found, folder / "golden.safetensors")
 
     other = load_with_decompressors(folder, torch.float32)
     assert torch.equal(other(ids()).logits, logits), folder.name
     precise = load_with_decompressors(folder, torch.float64)(ids()).logits
+    if folder.name == "nvfp4-inputs":
+        # The library has the weights as bfloat16, whose rounding turns codes of the inputs.
+        set_exact_weights(model, load_file(folder / "model.safetensors"))
+        found["logits"] = model(ids()).logits.contiguous()
+    save_file(found, folder / "golden.safetensors")
     spread, change = ((x - logits).abs().max().item() for x in (precise, original))
     size = (folder / "model.safetensors").stat().st_size
     assert size < 100_000
@@ -207,6 +256,19 @@ def write_golden(folder: Path, original: torch.Tensor) -> None:
     for key, value in sorted(load_file(folder / "model.safetensors").items()):
         if any(layer in key for layer in SHOWN):
             print("   ", key.removeprefix(LAYER), value.dtype, list(value.shape))
+
+
+def set_exact_weights(model, tensors) -> None:
+    """The numbers of NVFP4 as float32."""
+    levels = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    levels = torch.cat([levels, -levels])
+    for path, module in model.named_modules():
+        packed = tensors.get(f"{path}.weight_packed")
+        if packed is None:
+            continue
+        codes = torch.stack([packed & 15, packed >> 4], -1).flatten(1).long()
+        scales = tensors[f"{path}.weight_scale"].float() / tensors[f"{path}.weight_global_scale"]
+        module.weight.data = levels[codes] * scales.repeat_interleave(16, 1)
 
 
 CASES = cases()

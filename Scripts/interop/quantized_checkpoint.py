@@ -74,7 +74,7 @@ def load_with_decompressors(folder: Path, dtype: torch.dtype, attention: str = "
                 type(module), scheme)
             compressor = BaseCompressor.get_value_from_registry(getattr(layout, "value", layout))
             stored = compressor.decompress(stored, scheme)
-            for name in ("weight", "bias", "input_scale", "input_zero_point"):
+            for name in ("weight", "bias", "input_scale", "input_zero_point", "input_global_scale"):
                 if name in stored:
                     getattr(module, name).data = stored[name].to(dtype)
             module.quantization_status = QuantizationStatus.DECOMPRESSED

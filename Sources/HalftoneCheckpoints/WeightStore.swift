@@ -39,6 +39,9 @@ public protocol WeightStore: Sendable {
   /// How the inputs of the linear layer `module` are quantized when it runs; nil where not at all.
   func storedInputScheme(_ module: String) throws -> StoredInputs?
 
+  /// How the attention layer `module` rounds keys and values before it keeps them; nil where not at all.
+  func storedCache(_ module: String) throws -> StoredCache?
+
   /// Where the configuration, the index and the tensors contradict each other; none by default.
   func disagreements() -> [CheckpointProblem]
 }
@@ -56,10 +59,12 @@ public enum StoredInputs: Sendable, Equatable {
   case dynamic(InputScheme)
   /// value = (code − zeroPoint) · scale, fixed by calibration.
   case fixed(InputScheme, scale: Float, zeroPoint: Float)
+  /// In groups, whose scales of E4M3 are those of the values at hand times `global`.
+  case groups(InputScheme, global: Float)
 
   public var scheme: InputScheme {
     switch self {
-    case .dynamic(let scheme), .fixed(let scheme, _, _): scheme
+    case .dynamic(let scheme), .fixed(let scheme, _, _), .groups(let scheme, _): scheme
     }
   }
 }
@@ -82,6 +87,8 @@ extension WeightStore {
   public func lowRank(_ module: String) throws -> LowRankFactors? { nil }
 
   public func storedInputScheme(_ module: String) throws -> StoredInputs? { nil }
+
+  public func storedCache(_ module: String) throws -> StoredCache? { nil }
 
   public func disagreements() -> [CheckpointProblem] { [] }
 

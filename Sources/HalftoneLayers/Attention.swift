@@ -16,10 +16,13 @@ public struct Attention: Sendable {
   /// Applied to each head before the rotation.
   public var queryNorm: RMSNorm?
   public var keyNorm: RMSNorm?
+  /// Where keys and values are rounded before they are kept; nil where they stay as they are.
+  public var cacheGrids: CacheGrids?
 
   public init(
     index: Int, heads: Int, keyHeads: Int, window: Int?, queries: Linear, keys: Linear,
-    values: Linear, output: Linear, queryNorm: RMSNorm? = nil, keyNorm: RMSNorm? = nil
+    values: Linear, output: Linear, queryNorm: RMSNorm? = nil, keyNorm: RMSNorm? = nil,
+    cacheGrids: CacheGrids? = nil
   ) {
     self.index = index
     self.heads = heads
@@ -31,6 +34,7 @@ public struct Attention: Sendable {
     self.output = output
     self.queryNorm = queryNorm
     self.keyNorm = keyNorm
+    self.cacheGrids = cacheGrids
   }
 
   /// x [batch·length, hidden] to the same shape.
@@ -40,6 +44,8 @@ public struct Attention: Sendable {
     var v = values(x, context)
     q = (queryNorm?(q) ?? q).rotary(cosine: context.cosine, sine: context.sine)
     k = (keyNorm?(k) ?? k).rotary(cosine: context.cosine, sine: context.sine)
+    context.observeCache?(k, v)
+    if let cacheGrids { (k, v) = cacheGrids.rounded(k, v) }
     if let cache = context.cache {
       precondition(context.batch == 1, "a cache holds one sequence, not \(context.batch)")
       (k, v) = cache.append(layer: index, k, v)

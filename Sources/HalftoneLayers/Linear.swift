@@ -33,6 +33,9 @@ public enum InputQuantizer: Sendable {
   /// One fixed grid; `step` is a tensor of one element and may be learned.
   case fixed(step: Tensor, zero: Float, format: any NumberFormat, gradientScale: Float)
 
+  /// Each group of a token on a grid of its own.
+  case groups(InputScheme, GroupRounding)
+
   /// Each token on a grid of its own, all of it rounded.
   public static func perToken(format: any NumberFormat, symmetric: Bool) -> InputQuantizer {
     .dynamic(
@@ -49,6 +52,7 @@ public enum InputQuantizer: Sendable {
       x.fakeQuantized(
         step: step, zero: zero, low: format.extent.low, high: format.extent.high,
         levels: format.levels, gradientScale: gradientScale)
+    case .groups(_, let rounding): rounding(x)
     }
   }
 }

@@ -14,6 +14,8 @@ public struct ForwardContext {
   public var cache: KeyValueCache?
   /// Called with the name and the input [tokens, in] of every linear layer as it runs.
   public var observe: ((_ layer: String, _ input: Tensor) -> Void)?
+  /// Called with the keys, rotated, and the values [tokens, keyHeads·d] of every attention layer as it runs.
+  public var observeCache: ((_ keys: Tensor, _ values: Tensor) -> Void)?
   /// What a layer that quantizes its input sees, from the input before and after; nil for the latter.
   public var mixInput: ((_ original: Tensor, _ quantized: Tensor) -> Tensor)?
 
@@ -37,6 +39,8 @@ public protocol TransformerBlock: Sendable {
   mutating func forEachLinear(_ body: (inout Linear) throws -> Void) rethrows
   /// Visits the norms that ``scalingSites`` name, with their names in the checkpoint.
   mutating func forEachNorm(_ body: (_ name: String, _ norm: inout RMSNorm) throws -> Void) rethrows
+  /// Visits the attention layers.
+  mutating func forEachAttention(_ body: (inout Attention) throws -> Void) rethrows
   /// Where channels can be scaled without changing the block's function.
   var scalingSites: [ScalingSite] { get }
 }
@@ -45,6 +49,8 @@ extension TransformerBlock {
   public mutating func forEachNorm(
     _ body: (_ name: String, _ norm: inout RMSNorm) throws -> Void
   ) rethrows {}
+
+  public mutating func forEachAttention(_ body: (inout Attention) throws -> Void) rethrows {}
 
   public var scalingSites: [ScalingSite] { [] }
 
@@ -158,8 +164,11 @@ public protocol WeightSource: Sendable {
   func inputQuantizer(_ module: String) throws -> InputQuantizer?
   /// The factors stored for `module` that are added to its weight, if any.
   func lowRank(_ module: String) throws -> LowRankFactors?
+  /// Where the attention layer `module` rounds keys and values, if anywhere.
+  func cacheGrids(_ module: String) throws -> CacheGrids?
 }
 
 extension WeightSource {
   public func lowRank(_ module: String) throws -> LowRankFactors? { nil }
+  public func cacheGrids(_ module: String) throws -> CacheGrids? { nil }
 }

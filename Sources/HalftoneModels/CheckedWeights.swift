@@ -74,6 +74,17 @@ struct CheckedWeights: Sendable {
     return linear
   }
 
+  /// Where the attention layer `module` rounds keys and values.
+  func cacheGrids(_ module: String, keyHeads: Int) throws -> CacheGrids? {
+    guard let grids = try source.cacheGrids(module) else { return nil }
+    for scales in [grids.keys, grids.values] where ![1, keyHeads].contains(scales.count) {
+      throw ModelError(
+        "\(module) has \(scales.count) scales of keys or values, but config.json says \(keyHeads) key "
+          + "heads; restore the model's own config.json")
+    }
+    return grids
+  }
+
   /// Whether a linear layer has a bias.
   enum Bias {
     case none, optional, required

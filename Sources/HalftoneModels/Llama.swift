@@ -33,6 +33,12 @@ public struct LlamaBlock: TransformerBlock {
     try body(&feedForward.down)
   }
 
+  public mutating func forEachAttention(
+    _ body: (inout Attention) throws -> Void
+  ) rethrows {
+    try body(&attention)
+  }
+
   public mutating func forEachNorm(
     _ body: (_ name: String, _ norm: inout RMSNorm) throws -> Void
   ) rethrows {
@@ -151,7 +157,8 @@ public struct LlamaModel: LanguageModel {
       keys: try weights.linear(shapes[1], bias: bias(c.inputBias)),
       values: try weights.linear(shapes[2], bias: bias(c.inputBias)),
       output: try weights.linear(shapes[3], bias: bias(c.outputBias)),
-      queryNorm: try headNorm("q_norm"), keyNorm: try headNorm("k_norm"))
+      queryNorm: try headNorm("q_norm"), keyNorm: try headNorm("k_norm"),
+      cacheGrids: try weights.cacheGrids("\(prefix).self_attn", keyHeads: c.keyHeads))
   }
 
   private func feedForward(_ index: Int) throws -> GatedFeedForward {

@@ -32,7 +32,7 @@ public struct WeightScheme: Sendable, Equatable {
 /// How the inputs of a layer are quantized when it runs.
 public struct InputScheme: Sendable, Equatable {
   public var format: any NumberFormat
-  /// `.token` with `dynamic`, else `.tensor`.
+  /// `.token` with `dynamic`, `.group` with it where ``scales`` are no floats, else `.tensor`.
   public var granularity: Granularity
   public var symmetric: Bool
   /// Whether the range is taken from the values at hand, instead of fixed by calibration.
@@ -42,22 +42,25 @@ public struct InputScheme: Sendable, Equatable {
   /// LLM.int8()'s outliers; only of dynamic schemes. The paper keeps whole columns of a batch that hold one,
   /// so that what a token gives depends on the others; here each token's own elements decide.
   public var outlierThreshold: Float?
+  /// Of groups: powers of two, or 8-bit floats beside one that is fixed for the layer (NVFP4).
+  public var scales: ScaleFormat
 
   public init(
     format: any NumberFormat, granularity: Granularity, symmetric: Bool, dynamic: Bool,
-    outlierThreshold: Float? = nil
+    outlierThreshold: Float? = nil, scales: ScaleFormat = .float
   ) {
     self.format = format
     self.granularity = granularity
     self.symmetric = symmetric
     self.dynamic = dynamic
     self.outlierThreshold = outlierThreshold
+    self.scales = scales
   }
 
   public static func == (a: InputScheme, b: InputScheme) -> Bool {
     a.format.name == b.format.name && a.granularity == b.granularity
       && a.symmetric == b.symmetric && a.dynamic == b.dynamic
-      && a.outlierThreshold == b.outlierThreshold
+      && a.outlierThreshold == b.outlierThreshold && a.scales == b.scales
   }
 
   /// The grids among which a range is chosen.
@@ -90,6 +93,7 @@ extension InputScheme: CustomStringConvertible {
   public var description: String {
     "\(format.name) \(granularity) \(symmetric ? "symmetric" : "asymmetric") "
       + (dynamic ? "dynamic" : "static")
+      + (scales == .float ? "" : " \(scales.rawValue) scales")
       + (outlierThreshold.map { " outliers from \($0)" } ?? "")
   }
 }

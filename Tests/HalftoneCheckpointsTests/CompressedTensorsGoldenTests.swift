@@ -11,7 +11,8 @@ import Testing
     "w4-channel-asymmetric", "w4-channel-symmetric", "w4-group32-asymmetric",
     "w4-group32-symmetric-bf16", "w4-tensor-symmetric", "w8-channel-symmetric", "w8a8-static",
     "w8a8-static-asymmetric", "w8a8-token", "w8a8-token-asymmetric", "fp8-channel",
-    "fp8-channel-token", "fp8-tensor-static", "nvfp4", "mxfp4", "mxfp6", "mxfp8",
+    "fp8-channel-token", "fp8-tensor-static", "cache-fp8", "cache-int8-heads", "nvfp4", "mxfp4",
+    "mxfp6", "mxfp8", "nvfp4-inputs", "mxfp4-inputs", "mxfp6-inputs", "mxfp8-inputs",
   ]
 
   private func modules(_ store: Checkpoint) -> [String] {
@@ -32,7 +33,7 @@ import Testing
       // One product of a code's value and a scale: nothing to round differently, but that the library
       // gives NVFP4 as bfloat16.
       let found = weight.dequantized()
-      let rounded = name == "nvfp4" ? found.converted(to: .bfloat16).float() : found
+      let rounded = name.hasPrefix("nvfp4") ? found.converted(to: .bfloat16).float() : found
       #expect(rounded.values == reference)
     }
     #expect(try store.storedInputScheme("lm_head") == nil)
@@ -50,6 +51,7 @@ import Testing
     {
       options.scaleType = type
     }
+    options.cache = try source.cacheScheme()
     let writer = try CompressedTensorsWriter(
       output: scratch.path + "/out", template: template,
       modules: try modules.map { module in
@@ -59,16 +61,17 @@ import Testing
       }, options: options)
     for module in modules {
       guard case .quantized(let weight) = try source.linearWeight(module) else { continue }
-      guard case .fixed(_, let scale, let zero)? = try source.storedInputScheme(module) else {
-        try writer.write(module, weight)
-        continue
+      switch try source.storedInputScheme(module) {
+      case .fixed(_, let scale, let zero)?:
+        try writer.write(module, weight, inputs: (scale, zero))
+      case .groups(_, let global)?: try writer.write(module, weight, inputs: (global, 0))
+      case .dynamic?, nil: try writer.write(module, weight)
       }
-      try writer.write(module, weight, inputs: (scale, zero))
     }
     try writer.finish()
 
     let folder = golden("compressed-tensors/" + name)
-    if name == "nvfp4" {
+    if name.hasPrefix("nvfp4") {
       try expectSameButGlobalScales(folder, scratch.path + "/out")
     } else {
       let written = try contents(scratch.path + "/out/model.safetensors")

@@ -1,7 +1,9 @@
 import Foundation
 import HalftoneCheckpoints
+import HalftoneLayers
 import HalftonePipeline
 import HalftoneReport
+import HalftoneTensor
 import HalftoneTokenizers
 import HalftoneTestSupport
 import Testing
@@ -187,6 +189,64 @@ import Testing
     run.options.overwrite = true
     _ = try run()
     #expect(try scratch.entries() == ["other.txt", "out"])
+  }
+
+  // MARK: - Keys and values
+
+  @Test(arguments: ["type: fp8", "bits: 8"]) func keysAndValuesGetFixedScales(
+    _ cache: String
+  ) throws {
+    let yaml = "scheme:\n  weights: { bits: 8 }\n  cache: { \(cache) }\nsteps: [ rtn ]"
+    var run = QuantizationRun(try options(yaml))
+    let record = try run()
+    #expect(
+      try record.bytesAfter
+        == Plan(
+          run.options.recipe, for: OpenedModel(path: Fixture.model).layout(),
+          calibration: CalibrationSize(samples: 8, length: 64)
+        ).bytesAfter)
+    let written = try OpenedModel(path: run.options.output)
+    let inspection = try Inspection(path: run.options.output, verifies: true)
+    #expect(inspection.problems == [])
+    let word = cache == "bits: 8" ? "int8" : "e4m3fn"
+    #expect(inspection.cache == "\(word) tensor symmetric static")
+    // Of the quantized network on the calibration text, whose largest key is the last code.
+    let stored = try #require(try written.store.storedCache("model.layers.2.self_attn"))
+    #expect(stored.keys.count == 1 && stored.values.count == 1)
+    let again = try Recipe(yaml: run.options.recipe.canonicalText, source: "c")
+    #expect(again.canonicalText == run.options.recipe.canonicalText && again.cache != nil)
+
+    run.options.calibration = []
+    run.options.overwrite = true
+    let error = #expect(throws: PipelineError.self) { try run() }
+    #expect(error?.message.contains("scheme.cache needs calibration text") == true)
+    run.options.calibration = [Fixture.text]
+    run.options.format = .gguf
+    run.options.output = scratch.path + "/out.gguf"
+    let gguf = #expect(throws: PipelineError.self) { try run() }
+    #expect(gguf?.message.contains("no place for scheme.cache") == true)
+  }
+
+  /// By their definition: the largest magnitude in the first block, whose inputs are the embeddings.
+  @Test func scalesOfKeysAreTheirLargestMagnitudes() throws {
+    let yaml = "scheme:\n  weights: { bits: 8 }\n  cache: { type: fp8 }\nsteps: [ rtn ]"
+    let options = try options(yaml)
+    _ = try QuantizationRun(options)()
+    let written = try OpenedModel(path: options.output)
+    let stored = try #require(try written.store.storedCache("model.layers.0.self_attn"))
+    let found = try Calibration(
+      files: options.calibration, size: CalibrationSize(samples: 8, length: 64),
+      tokenizer: written.tokenizer())
+    var largest: (keys: Float, values: Float) = (0, 0)
+    var context = written.model.context(
+      batch: found.ids.count / 64, length: 64, start: 0)
+    context.observeCache = { keys, values in
+      largest.keys = keys.values.reduce(largest.keys) { max($0, abs($1)) }
+      largest.values = values.values.reduce(largest.values) { max($0, abs($1)) }
+    }
+    _ = try written.model.block(0)(written.model.embed(found.ids), context)
+    #expect(abs(stored.keys[0] * 448 / largest.keys - 1) < 1e-5)
+    #expect(abs(stored.values[0] * 448 / largest.values - 1) < 1e-5)
   }
 
   // MARK: - Outputs in the way

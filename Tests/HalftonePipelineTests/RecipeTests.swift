@@ -34,6 +34,12 @@ import Testing
       "scheme:\n  weights: { bits: 4 }\n  inputs: { bits: 8, granularity: tensor, dynamic: true }"
         + "\nsteps: [ rtn ]", 3, "granularity: token with dynamic: true"
     ),
+    ("scheme:\n  weights: { bits: 4 }\n  cache: { bits: 4 }\nsteps: [ rtn ]", 3, "use 8 to 8"),
+    ("scheme:\n  weights: { bits: 4 }\n  cache: {}\nsteps: [ rtn ]", 3, "needs 'bits: 8'"),
+    (
+      "scheme:\n  weights: { bits: 4 }\n  cache: { type: nf4 }\nsteps: [ rtn ]", 3,
+      "cannot be 'nf4'"
+    ),
     ("scheme:\n  weights: { bits: 4, symmetric: maybe }\nsteps: [ rtn ]", 2, "true or false"),
     ("scheme:\n  weights: { bits: 4 }\nsteps:\n  - gtpq", 4, "did you mean 'gptq'?"),
     ("scheme:\n  weights: { bits: 4 }\nsteps: []", 3, "'steps' is empty"),

@@ -110,6 +110,7 @@ import Testing
     "gptq/v1-w4-group32-symmetric", "gptq/v1-w4-activation-order", "gptq/v2-dynamic",
     "gptq/v1-w3-group32-asymmetric", "awq/group32", "mlx/affine-w4-group32-partly", "mlx/mixed",
     "mlx/mxfp4", "mlx/mxfp8", "mlx/nvfp4", "compressed-tensors/w4-group32-activation-order",
+    "compressed-tensors/cache-fp8", "compressed-tensors/cache-int8-heads",
     "compressed-tensors/mixed-w4-w8", "compressed-tensors/nvfp4",
   ])
   func whatOtherToolsWroteIsWhole(_ name: String) throws {
@@ -123,6 +124,29 @@ import Testing
     ("gptq/v1-w4-group32-symmetric", "\"group_size\": 32", "\"group_size\": 16", "scales"),
     ("gptq/v2-dynamic", "mlp", "experts", "which no layer is called"),
     ("gptq/v1-w4-group32-symmetric", "\"hidden_size\": 64", "\"hidden_size\": 96", "96"),
+    (
+      "compressed-tensors/cache-fp8", "\"kv_cache_scheme\"", "\"other\"",
+      "kv_cache_scheme in quantization_config says nothing of it"
+    ),
+    (
+      "compressed-tensors/w8-channel-symmetric", "\"kv_cache_scheme\": null",
+      "\"kv_cache_scheme\": {\"type\": \"float\"}", "there is no model.layers.0.self_attn.k_scale"
+    ),
+    (
+      "compressed-tensors/w8-channel-symmetric", "\"kv_cache_scheme\": null",
+      "\"kv_cache_scheme\": {\"type\": \"float\", \"dynamic\": true}",
+      "symmetric scales that are fixed"
+    ),
+    (
+      "compressed-tensors/cache-fp8", "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4",
+      "4"
+    ),
+    (
+      "compressed-tensors/nvfp4", "\"input_activations\": null",
+      "\"input_activations\": {\"type\": \"float\", \"num_bits\": 4, \"strategy\": "
+        + "\"tensor_group\", \"group_size\": 16, \"dynamic\": \"local\"}",
+      "input_global_scale is missing"
+    ),
     ("awq/group32", "\"group_size\": 32", "\"group_size\": 16", "scales"),
     ("mlx/affine-w4-group32-partly", "\"bits\": 4", "\"bits\": 8", "scales"),
     (
@@ -165,6 +189,14 @@ import Testing
     let found = try problems()
     #expect(found.map(\.name) == [Self.layer + ".weight"])
     #expect(found.first?.problem.contains("element 5 is a F8_E4M3 that is NaN") == true)
+  }
+
+  @Test(arguments: [(Float(0), "not above 0"), (-1, "not above 0"), (.nan, "NaN")])
+  func scalesOfKeysMustBeAboveZero(_ scale: Float, _ words: String) throws {
+    try FileManager.default.copyItem(
+      atPath: "\(Self.golden)/compressed-tensors/cache-int8-heads", toPath: output)
+    try patch("model.layers.0.self_attn.k_scale", at: 4, bytes(scale))
+    #expect(try problems().contains { $0.problem.contains(words) })
   }
 
   @Test func denseTensorsMustBeFinite() throws {

@@ -46,6 +46,46 @@ import Testing
     #expect(unpacked(matrix.packed()) == matrix.dequantized().values)
   }
 
+  @Test(arguments: BlockType.allCases)
+  func codesAndScalesStandForTheSameNumbers(type: BlockType) throws {
+    let (blocks, values) = try golden(type)
+    guard type != .iq4nl, type != .iq4xs else {
+      #expect(type.scheme == nil)
+      #expect(throws: SchemeError.self) { try blocks.quantized() }
+      return
+    }
+    let scheme = try #require(type.scheme)
+    let weight = try blocks.quantized()
+    #expect(weight.format.name == scheme.format.name)
+    #expect(scheme.granularity == .group(weight.shape[1] / weight.levels[0].columns))
+    #expect(!scheme.symmetric || weight.zeroPoints == nil)
+    let hasMinima = [BlockType.q41, .q51, .q2K, .q4K, .q5K].contains(type)
+    let found = weight.dequantized().values
+    let distance = zip(found, values).reduce(0) { max($0, abs($1.0 - $1.1)) }
+    let largest = values.reduce(0) { max($0, abs($1)) }
+    #expect(distance <= (hasMinima ? 0x1p-20 * largest : 0), "\(distance)")
+  }
+
+  /// Files keep codes under scales of 0, which stand for nothing but the minimum.
+  @Test(arguments: [Float(0), 2.5, -3])
+  func scalesOfZeroBecomeOnesThatAreNot(minimum: Float) throws {
+    func half(_ x: Float) -> [UInt8] {
+      Tensor([x]).converted(to: .float16).withBytes { Array($0) }
+    }
+    let codes = (0..<16).map { UInt8($0 * 17) }
+    let plain = try BlockMatrix(
+      shape: [1, 32], type: .q40, bytes: tensor([0, 0] + codes)
+    ).quantized()
+    #expect(plain.levels[0].values == [1] && plain.dequantized().values.allSatisfy { $0 == 0 })
+    let weight = try BlockMatrix(
+      shape: [1, 32], type: .q41, bytes: tensor([0, 0] + half(minimum) + codes)
+    ).quantized()
+    #expect(weight.levels[0].values.allSatisfy { $0 > 0 })
+    #expect(weight.dequantized().values.allSatisfy { $0 == minimum })
+    let infinite = try BlockMatrix(shape: [1, 32], type: .q40, bytes: tensor([0, 0x7C] + codes))
+    #expect(throws: SchemeError.self) { try infinite.quantized() }
+  }
+
   @Test(arguments: [BlockType.q40, .q6K, .mxfp4])
   func rowsInRotaryOrderArePutBack(type: BlockType) throws {
     let stored = try repeated(type, rows: 32)

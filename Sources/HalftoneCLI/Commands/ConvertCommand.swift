@@ -13,8 +13,9 @@ struct ConvertCommand: ParsableCommand {
         \(GGUFMix.names.dropFirst(12).joined(separator: " "))
       Layers that are quantized already keep their codes. What cannot be as asked is said by name.
       To huggingface: a llama2.c .bin file.
-      To gptq, gptq-v2, awq, mlx, compressed-tensors: a quantized directory of any of these, its codes
-      unchanged. What the files cannot hold is an error that names the layer, what they round is said.
+      To gptq, gptq-v2, awq, mlx, compressed-tensors: a quantized directory of any of these, or a .gguf
+      file, its codes unchanged. What the files cannot hold is an error that names the layer, what they
+      round is said.
       To safetensors: such a directory dequantized, or any with its floats in another type.
 
       Examples:

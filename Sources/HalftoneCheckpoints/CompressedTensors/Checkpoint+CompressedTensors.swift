@@ -82,6 +82,9 @@ extension Checkpoint {
     let place = "\(path): \(module): input_activations"
     guard let arguments = try quantizationConfig()?.group(of: module)?.inputs else { return nil }
     let scheme = try arguments.inputScheme(place)
+    if case .group(let size) = scheme.granularity {
+      return .groups(scheme, global: try globalInputScale(module, scheme, size, place))
+    }
     if scheme.dynamic { return .dynamic(scheme) }
     guard let scale = try number(module + ".input_scale"), scale.isFinite, scale > 0 else {
       throw CheckpointError(.malformed, "\(place): input_scale is missing or not above 0")
@@ -94,6 +97,27 @@ extension Checkpoint {
           + "checkpoint again without it")
     }
     return .fixed(scheme, scale: scale, zeroPoint: zero)
+  }
+
+  /// The scale beside those of the groups of a layer's inputs; 1 where there is none.
+  private func globalInputScale(
+    _ module: String, _ scheme: InputScheme, _ size: Int, _ place: String
+  ) throws -> Float {
+    if let columns = try compressedShape(module)?[1], columns % size != 0 {
+      throw CheckpointError(
+        .malformed,
+        "\(place): groups of \(size) do not divide \(columns) inputs; correct group_size in "
+          + "quantization_config")
+    }
+    guard scheme.scales == .e4m3 else { return 1 }
+    guard let global = try number(module + ".input_global_scale"), global.isNormal, global > 0,
+      (448 / global).isFinite, (0.125 / global).isNormal
+    else {
+      throw CheckpointError(
+        .malformed,
+        "\(place): input_global_scale is missing or not above 0; quantize the original model again")
+    }
+    return global
   }
 
   func compressedScheme(_ module: String) throws(CheckpointError) -> LayerScheme? {
@@ -340,8 +364,8 @@ extension Checkpoint {
       if let padded {
         throw CheckpointError(
           .malformed,
-          "\(path): \(name) has bits set behind the \(table[0]) zero points of column \(padded); the "
-            + "file is damaged or another layout: fetch it again")
+          "\(path): \(name) has bits set behind the \(table[0]) zero points of column \(padded), so "
+            + "the file is damaged or another layout; fetch it again")
       }
       let codes = PackedCodes.unpack(
         words, columns: table[0], bits: bits, low: -(1 << (bits - 1)), layout)

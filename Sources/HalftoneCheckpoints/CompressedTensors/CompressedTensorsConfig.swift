@@ -29,6 +29,8 @@ public struct CompressedTensorsConfig: Sendable {
   public let method: Method
   public let format: String
   public let groups: [Group]
+  /// How keys and values are quantized.
+  public let cache: QuantizationArguments?
   private let ignored: ModuleMatchers
   public var ignore: [String] { ignored.all }
 
@@ -47,6 +49,7 @@ public struct CompressedTensorsConfig: Sendable {
     }
     self.method = method
     format = value["format"]?.string ?? "dense"
+    cache = try QuantizationArguments(value["kv_cache_scheme"], "\(place): kv_cache_scheme")
     ignored = ModuleMatchers(try Self.matchers(value["ignore"], "\(place): ignore"))
     var groups: [Group] = []
     for (name, group) in value["config_groups"]?.object?.pairs ?? [] {
@@ -156,7 +159,8 @@ public struct QuantizationArguments: Sendable, Equatable {
     }
     switch Self.given(value["dynamic"]) {
     case nil, .bool(false): isDynamic = false
-    case .bool(true): isDynamic = true
+    // "local": scales of groups are dynamic, the one beside them is not.
+    case .bool(true), .string("local"): isDynamic = true
     default: throw malformed("dynamic")
     }
   }
@@ -192,12 +196,34 @@ public struct QuantizationArguments: Sendable, Equatable {
   }
 
   func inputScheme(_ place: String) throws(CheckpointError) -> InputScheme {
+    if isDynamic, symmetric, let size = groupSize, scales != .float {
+      let scheme = InputScheme(
+        format: try format(place), granularity: .group(size), symmetric: true, dynamic: true,
+        scales: scales)
+      // The groups in which weights of these formats are stored, too.
+      let weights = WeightScheme(
+        format: scheme.format, granularity: scheme.granularity, range: .minMax, scales: scales)
+      guard FloatLayout(weights, nil) != nil else { throw unsupported(place) }
+      return scheme
+    }
     guard strategy == "token" && isDynamic || strategy == "tensor" else {
       throw unsupported(place)
     }
     return InputScheme(
       format: try format(place), granularity: strategy == "token" ? .token : .tensor,
       symmetric: symmetric, dynamic: isDynamic, outlierThreshold: outlierThreshold)
+  }
+
+  /// Keys and values: fixed scales, one for all heads or one for each.
+  func cacheScheme(_ place: String) throws(CheckpointError) -> InputScheme {
+    guard ["tensor", "attn_head"].contains(strategy), symmetric, !isDynamic else {
+      throw CheckpointError(
+        .malformed,
+        "\(place): only symmetric scales that are fixed, with strategy tensor or attn_head, are read; "
+          + "set kv_cache_scheme to null to keep keys and values as they are")
+    }
+    return InputScheme(
+      format: try format(place), granularity: .tensor, symmetric: true, dynamic: false)
   }
 
   private func format(_ place: String) throws(CheckpointError) -> any NumberFormat {

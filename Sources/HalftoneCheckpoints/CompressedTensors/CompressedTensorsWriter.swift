@@ -57,6 +57,9 @@ public final class CompressedTensorsWriter {
     public var packsWithInputs = false
     /// Who is to read it; see ``CompressedTensorsConfig/Method/codesName``.
     public var method = CompressedTensorsConfig.Method.compressedTensors
+    /// How keys and values are quantized; the scales are among the tensors of the template or the
+    /// additions, `k_scale` and `v_scale` of each attention layer.
+    public var cache: InputScheme?
     /// Keys of `config.json` that change.
     public var configuration: [String: JSONValue] = [:]
     /// Whether a model's directory at the output is replaced.
@@ -112,7 +115,10 @@ public final class CompressedTensorsWriter {
     carried = template.names.filter { !weights.contains($0) && !added.contains($0) }
     let tensors =
       try layouts.flatMap(\.tensors) + additions + carried.map { try template.description(of: $0) }
-    configuration = quantizationConfig(layouts, tensors: tensors, for: options.method)
+    let perHead = tensors.contains { $0.name.hasSuffix(".k_scale") && $0.shape.count == 3 }
+    configuration = quantizationConfig(
+      layouts, tensors: tensors, for: options.method,
+      cache: options.cache.map { .cacheArguments($0, perHead: perHead) } ?? .null)
     directory = try OutputDirectory(
       path: path, overwrites: options.overwrites, keeping: template.path)
     output = try ShardedOutput(
@@ -120,7 +126,8 @@ public final class CompressedTensorsWriter {
       limit: options.shardByteLimit)
   }
 
-  /// Writes the layer `module`, with the grid of its `inputs` where the scheme fixes it.
+  /// Writes the layer `module`, with the grid of its `inputs` where the scheme fixes it; of groups with scales
+  /// of E4M3 the scale is the one beside them.
   public func write(
     _ module: String, _ weight: QuantizedTensor, inputs: (scale: Float, zeroPoint: Float)? = nil
   ) throws {

@@ -12,6 +12,11 @@ struct FloatLayout {
 
   /// The layout of `weights`; nil where the library has none.
   init?(_ weights: WeightScheme, _ inputs: InputScheme?) {
+    // Inputs of the formats with scales of eight bits go with weights of such scales.
+    guard (inputs?.scales ?? .float) == .float || inputs?.scales == weights.scales else {
+      return nil
+    }
+    let inputs = inputs?.scales == weights.scales && weights.scales != .float ? nil : inputs
     switch (weights.format.name, weights.granularity, weights.scales) {
     case ("e4m3fn", .tensor, .float), ("e4m3fn", .channel, .float):
       self.init(

@@ -53,16 +53,19 @@ struct ModuleLayout {
   private var isPerTensor: Bool { weights.granularity == .tensor }
   /// Zero points are packed down the columns; the one of a tensor is stored as it is.
   private var packsZeros: Bool { isPacked && !isPerTensor }
+  private var hasGlobalInputScale: Bool { inputs?.scales == .e4m3 }
   private var isFixed: Bool { inputs.map { !$0.dynamic } ?? false }
 
   /// Whether compressed-tensors has a place for weights and inputs of these schemes.
   static func isShared(_ weights: WeightScheme, _ inputs: InputScheme?) -> Bool {
     let sharesInputs = inputs.map {
       $0.outlierThreshold == nil
-        && ($0.format is IntegerFormat || $0.format.name == FloatFormat.e4m3fn.name)
+        && ($0.format is IntegerFormat || $0.format.name == FloatFormat.e4m3fn.name
+          || $0.scales != .float)
     }
     guard sharesInputs ?? true else { return false }
     return weights.integers != nil && weights.scales == .float
+      && (inputs?.scales ?? .float) == .float
       || FloatLayout(weights, inputs) != nil
   }
 
@@ -92,6 +95,7 @@ struct ModuleLayout {
         add("weight_zero_point", .int8, isPerTensor ? [1] : table)
       }
     }
+    if hasGlobalInputScale { add("input_global_scale", .float32, [1]) }
     if isFixed {
       add("input_scale", StoredType(scaleType), [1])
       if inputs?.symmetric == false { add("input_zero_point", .int8, [1]) }
@@ -136,6 +140,12 @@ struct ModuleLayout {
           ? PackedCodes.transposed(
             PackedCodes.pack(PackedCodes.transposed(zeros), bits: bits, low: low))
           : zeros)
+    }
+    if hasGlobalInputScale {
+      guard let range, range.scale > 0, range.scale.isFinite else {
+        throw mismatch("the scale beside those of its inputs' groups was not given")
+      }
+      try put("input_global_scale", Tensor([range.scale]))
     }
     guard isFixed else { return }
     guard let range, range.scale > 0, range.scale.isFinite else {

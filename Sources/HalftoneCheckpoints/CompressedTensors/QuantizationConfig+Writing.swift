@@ -3,7 +3,7 @@ import HalftoneSchemes
 /// The `quantization_config` of layers stored so, among all the `tensors` of a checkpoint.
 func quantizationConfig(
   _ layouts: [ModuleLayout], tensors: [TensorDescription],
-  for method: CompressedTensorsConfig.Method
+  for method: CompressedTensorsConfig.Method, cache: JSONValue = .null
 ) -> JSONValue {
   let groups = groups(layouts)
   let untouched = untouchedLayers(layouts, tensors)
@@ -21,7 +21,7 @@ func quantizationConfig(
     "format": .string(format),
     "global_compression_ratio": .null,
     "ignore": .array(untouched.map { .string($0) }),
-    "kv_cache_scheme": .null,
+    "kv_cache_scheme": cache,
     "moe_sparsity_config": .null,
     "quant_method": .string(method.rawValue),
     "quantization_status": "compressed",
@@ -79,6 +79,13 @@ private func description(of layout: ModuleLayout, targets: [String]) -> JSONValu
       if let threshold = inputs.outlierThreshold {
         // Of our own layout alone.
         result["outlier_threshold"] = .number(JSONNumber(Double(threshold)))
+      }
+      if let name = inputs.scales.typeName {
+        result["scale_dtype"] = .string(name)
+        result["type"] = "float"
+      }
+      if inputs.scales == .e4m3 {
+        (result["strategy"], result["dynamic"]) = ("tensor_group", "local")
       }
       return result
     } ?? .null

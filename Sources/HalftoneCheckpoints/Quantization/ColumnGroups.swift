@@ -18,7 +18,8 @@ public struct ColumnGroups: Sendable, Equatable {
     let size = groups.count / count
     if let group = members.firstIndex(where: { $0.count != size }) {
       throw SchemeError(
-        "its groups differ in size: group \(group) has \(members[group].count) columns, not \(size)")
+        "its groups differ in size: group \(group) has \(members[group].count) columns, not \(size)"
+      )
     }
     self.groups = groups
     columns = members.flatMap { $0 }
@@ -110,8 +111,9 @@ struct GroupedCodes {
 }
 
 extension Checkpoint {
-  /// The codes of the layer `module` where its groups are not runs of neighbouring columns; nil for any
-  /// other. ``linearWeight(_:)`` gives such a layer as numbers.
+  /// The codes of the layer `module` where its groups are not runs of neighbouring columns, else nil.
+  ///
+  /// ``linearWeight(_:)`` gives such a layer as numbers.
   ///
   /// - Throws: ``SchemeError`` where groups differ in size; what reading throws.
   public func reorderedWeight(_ module: String) throws -> ReorderedWeight? {

@@ -5,7 +5,7 @@ public import HalftoneTensor
 public final class DequantizedCheckpoint: WeightStore {
   public let names: [String]
   public let config: JSONValue
-  private let source: Checkpoint
+  private let source: any CodedStore
   /// The modules whose weights are dequantized, with their shapes.
   private let shapes: [String: [Int]]
   private let type: ElementType
@@ -13,8 +13,15 @@ public final class DequantizedCheckpoint: WeightStore {
 
   /// Presents `source`, dequantized weights being of `type`; where it `casts`, other floats too.
   ///
+  /// Scales of keys and values are left out, as the configuration that speaks of them is, unless
+  /// `keepsCache`.
+  ///
   /// - Throws: ``CheckpointError`` for layers whose codes or configuration do not fit each other.
-  public init(_ source: Checkpoint, as type: ElementType, casts: Bool = false) throws {
+  public init(
+    _ source: any CodedStore, as type: ElementType, casts: Bool = false, keepsCache: Bool = false
+  )
+    throws
+  {
     self.source = source
     self.type = type
     self.casts = casts
@@ -23,10 +30,13 @@ public final class DequantizedCheckpoint: WeightStore {
       shapes[module + ".weight"] = try source.quantizedShape(module)
     }
     self.shapes = shapes
-    let suffixes = Set(try source.quantizedSuffixes())
+    let suffixes = Set(try source.weightSuffixes())
+    let leavesCacheOut = try source.cacheScheme() != nil && !keepsCache
     let kept = source.names.filter { name in
       guard let dot = name.lastIndex(of: ".") else { return true }
-      let isPart = suffixes.contains(String(name[name.index(after: dot)...]))
+      let suffix = String(name[name.index(after: dot)...])
+      if leavesCacheOut, Checkpoint.cacheSuffixes.contains(suffix) { return false }
+      let isPart = suffixes.contains(suffix)
       return !isPart || shapes[name[..<dot] + ".weight"] == nil
     }
     names = (kept + shapes.keys).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
@@ -116,7 +126,7 @@ public final class DequantizedCheckpoint: WeightStore {
   public func evict(_ name: String) {
     guard shapes[name] != nil else { return source.evict(name) }
     let module = String(name.dropLast(".weight".count))
-    for suffix in (try? source.quantizedSuffixes()) ?? []
+    for suffix in (try? source.weightSuffixes()) ?? []
     where source.contains("\(module).\(suffix)") {
       source.evict("\(module).\(suffix)")
     }

@@ -28,10 +28,10 @@ extension Checkpoint {
     case .none: return []
     case .compressedTensors(let config):
       return denseProblems(coded) { config.group(of: $0)?.weights != nil } + targetProblems(config)
-        + (try strayProblems(coded))
+        + (try strayProblems(coded)) + cacheProblems()
     case .gptq(let config):
       return partlyDenseProblems(coded) { config.settings(of: $0) != nil }
-        + ruleProblems(config) + (try orderProblems(config, coded))
+        + ruleProblems(config) + orderProblems(config, coded)
         + strayProblems(["qzeros", "g_idx", "scales"], beside: coded)
     case .awq(let config):
       return partlyDenseProblems(coded) { module in !config.dense.contains(where: module.contains) }
@@ -112,9 +112,9 @@ extension Checkpoint {
   /// Groups in activation order of which the configuration says that there are none.
   private func orderProblems(
     _ config: GPTQConfig, _ coded: Set<String>
-  ) throws -> [CheckpointProblem] {
+  ) -> [CheckpointProblem] {
     guard !config.ordersColumns else { return [] }
-    return try coded.sorted().filter { try hasReorderedGroups($0) }.map { module in
+    return coded.sorted().filter { (try? hasReorderedGroups($0)) == true }.map { module in
       CheckpointProblem(
         module + ".g_idx",
         "its groups are in activation order, but desc_act in quantization_config is false, with which some "
@@ -173,7 +173,7 @@ extension Checkpoint {
         switch suffix {
         case "weight_global_scale": scheme?.weights?.scales == .e4m3
         case "input_scale", "input_zero_point": scheme?.inputs?.dynamic == false
-        case "input_global_scale": scheme?.inputs != nil
+        case "input_global_scale": scheme?.inputs?.scales == .e4m3
         default: true
         }
       return isUsed

@@ -104,11 +104,16 @@ extension WeightStore {
 
   private func scaleProblems(_ module: String, _ weight: QuantizedTensor) -> [CheckpointProblem] {
     let isMLX = isMLX
+    // As ggml has them, whose codes reach farther below 0 than above, in groups of 32 and 16.
+    let width = weight.shape[1] / weight.levels[0].columns
+    let isSigned = isMLX || weight.format is IntegerFormat && [16, 32].contains(width)
     // MLX has scales of 0 for groups of zeros; the least of E8M0 is 2⁻¹²⁷.
     let kinds: [(String, (Float) -> Bool)] = [
       ("NaN", \.isNaN), ("infinite", \.isInfinite), ("0", { !isMLX && $0 == 0 }),
-      ("negative", { !isMLX && $0 < 0 }),
-      ("too small for a normal float", { $0.isSubnormal && $0 != 0x1p-127 && (isMLX || $0 > 0) }),
+      ("negative", { !isSigned && $0 < 0 }),
+      (
+        "too small for a normal float", { $0.isSubnormal && $0 != 0x1p-127 && (isSigned || $0 > 0) }
+      ),
     ]
     return weight.levels.flatMap { table in
       table.withElements { scales in

@@ -192,11 +192,21 @@ struct EnginePass {
         }
       }
       let first = piece.firstRow + range.lowerBound
+      round(first, range.count)
       piece.sequence.cache.withCache(block: index) {
         AttentionKernels.set.store(
           $0, piece.position + range.lowerBound, workspace.keys.base + first * keyWidth,
           workspace.values.base + first * keyWidth, keyWidth, range.count)
       }
+    }
+
+    func round(_ first: Int, _ count: Int) {
+      guard let grids = block.cacheGrids else { return }
+      func rows(_ all: Scratch<Float>) -> UnsafeMutableBufferPointer<Float> {
+        UnsafeMutableBufferPointer(start: all.base + first * keyWidth, count: count * keyWidth)
+      }
+      grids.roundKeys(rows(workspace.keys), width: keyWidth)
+      grids.roundValues(rows(workspace.values), width: keyWidth)
     }
 
     func rotate(

@@ -11,6 +11,8 @@ enum InputGrid: Hashable, Sendable {
   case token(bits: Int, symmetric: Bool, levels: LevelTable?, outliers: Float?)
   /// One grid for all rows.
   case fixed(ScaledGrid)
+  /// A grid for each group of a row, with scales of eight bits.
+  case scaled(GroupRounding)
 
   init(_ quantizer: InputQuantizer) {
     switch quantizer {
@@ -23,6 +25,7 @@ enum InputGrid: Hashable, Sendable {
         ScaledGrid(
           scale: step.scalar, zero: zero, low: format.extent.low, high: format.extent.high,
           levels: format.levels))
+    case .groups(_, let rounding): self = .scaled(rounding)
     }
   }
 
@@ -32,6 +35,7 @@ enum InputGrid: Hashable, Sendable {
     case .groups: false
     case .token(_, let symmetric, let levels, _): !symmetric && levels == nil
     case .fixed(let grid): grid.zero != 0
+    case .scaled: false
     }
   }
 
@@ -41,13 +45,14 @@ enum InputGrid: Hashable, Sendable {
     case .groups: true
     case .token(_, _, let levels, let outliers): levels == nil && outliers == nil
     case .fixed(let grid): grid.levels == nil
+    case .scaled: false
     }
   }
 
   /// The grid of one row; not for groups, which have several.
   func grid(_ row: UnsafeBufferPointer<Float>) -> ScaledGrid {
     switch self {
-    case .groups: preconditionFailure("groups have a grid each")
+    case .groups, .scaled: preconditionFailure("groups have a grid each")
     case .token(let bits, let symmetric, let levels, _):
       let range = Kernels.extrema(row)
       return ScaledGrid(
@@ -130,6 +135,8 @@ final class FormRows {
       if case .token(let bits, let symmetric, let levels, let outliers?) = grid {
         Kernels.roundTrip(
           elements, bits: bits, symmetric: symmetric, levels: levels, keepingFrom: outliers, out)
+      } else if case .scaled(let rounding) = grid {
+        rounding.round(elements, out)
       } else {
         Kernels.roundTrip(elements, grid.grid(elements), out)
       }

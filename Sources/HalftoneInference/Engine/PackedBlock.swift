@@ -19,6 +19,8 @@ final class PackedBlock: Sendable {
   let keyHeads: Int
   /// How many positions back a query sees, itself included; 0 for all.
   let window: Int
+  /// Where keys and values are rounded before they are stored.
+  let cacheGrids: CacheGrids?
 
   init(_ block: LlamaBlock, inputs: EngineOptions.Inputs) {
     let (attention, feedForward) = (block.attention, block.feedForward)
@@ -36,6 +38,7 @@ final class PackedBlock: Sendable {
     heads = attention.heads
     keyHeads = attention.keyHeads
     window = attention.window ?? 0
+    cacheGrids = attention.cacheGrids
     attentionForms = [queries.form, keys.form, values.form]
     outputForms = [output.form]
     feedForwardForms = [gate.form, up.form]

@@ -56,7 +56,10 @@ public struct GGUFExport {
     for (module, scheme) in layers { plan.announce(module, scheme) }
     entries = try plan.entries()
     kept = plan.kept
-    notices = metadata.notices + plan.notices
+    let cache = try (opened.store as? Checkpoint)?.cacheScheme().map {
+      "keys and values are cached as \($0), which no GGUF file says; this is left out"
+    }
+    notices = metadata.notices + plan.notices + [cache].compactMap { $0 }
   }
 
   /// The bytes of all tensors.

@@ -12,6 +12,12 @@ struct GGUFOutput {
 
   /// - Throws: ``PipelineError`` for a recipe whose steps add to layers what no GGUF file holds.
   static func check(_ plan: Plan) throws {
+    guard plan.recipe.cache == nil else {
+      throw PipelineError(
+        .usage,
+        "--format gguf has no place for scheme.cache; leave it out, or write a directory",
+        at: plan.recipe.source)
+    }
     let adding = plan.recipe.steps.filter { step in
       plan.layers.contains { layer in
         layer.scheme.map {

@@ -46,6 +46,7 @@ extension BlockResult {
         note.inputs = .token(
           format: scheme.format.name, symmetric: scheme.symmetric,
           outliers: scheme.outlierThreshold)
+      case .groups: preconditionFailure("no recipe asks for inputs in groups")
       case .fixed(let step, let zero, let format, _):
         note.inputs = .fixed(zero: zero, format: format.name)
         tensors.append((name + ".step", step.detached))

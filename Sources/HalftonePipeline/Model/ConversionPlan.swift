@@ -5,7 +5,7 @@ import HalftoneTensor
 
 /// Finds the form that every quantized layer takes in another tool's files, and what is lost on the way.
 struct ConversionPlan {
-  private let source: Checkpoint
+  private let source: any CodedStore
   private let target: FormatConversion.Target
   /// That of all floats, or of the scales of MLX.
   private let type: ElementType
@@ -16,7 +16,7 @@ struct ConversionPlan {
   private var general: [String] = []
 
   init(
-    _ source: Checkpoint, _ target: FormatConversion.Target, _ type: ElementType,
+    _ source: any CodedStore, _ target: FormatConversion.Target, _ type: ElementType,
     dense: ElementType
   ) {
     self.source = source
@@ -29,9 +29,29 @@ struct ConversionPlan {
 
   /// - Throws: ``PipelineError`` naming the first of `modules` that the target cannot hold.
   mutating func layers(_ modules: [String]) throws -> ConvertedLayers {
+    do {
+      return try converted(modules)
+    } catch let refusal as Refusal {
+      throw PipelineError(
+        .badInput,
+        "\(refusal.module): \(refusal.reason); --format safetensors writes its numbers instead of codes",
+        at: source.path)
+    }
+  }
+
+  private mutating func converted(_ modules: [String]) throws -> ConvertedLayers {
     for module in modules where target != .compressedTensors {
       guard let inputs = try source.storedInputScheme(module)?.scheme else { continue }
       said.say(module, "inputs are \(inputs), which no \(target.name) file says; this is left out")
+    }
+    if source is GGUFCheckpoint {
+      general.append(
+        "a GGUF file has no tokenizer.json: put that of the original model beside config.json")
+    }
+    if target != .compressedTensors, let cache = try source.cacheScheme() {
+      general.append(
+        "keys and values are cached as \(cache), which no \(target.name) file says; this is left out"
+      )
     }
     let result: ConvertedLayers
     switch target {
@@ -39,9 +59,10 @@ struct ConversionPlan {
       sayRounding(modules)
       return .none
     case .compressedTensors:
-      result = .compressedTensors(alike(try linears(modules).map(compressed)))
+      result = .compressedTensors(
+        alike(try held(linears(modules)) { try $0.compressed($1) }))
     case .gptq, .gptqV2:
-      var layers = try linears(modules).map { try gptq($0) }
+      var layers = try held(linears(modules)) { try $0.gptq($1) }
       let asymmetric = layers.filter { !$0.settings.symmetric }
       // Readers that join layers, as q, k and v, want one word for all.
       if !asymmetric.isEmpty { layers = layers.map { $0.asymmetric() } }
@@ -55,8 +76,8 @@ struct ConversionPlan {
     case .awq:
       let linears = linears(modules)
       let group = try commonGroup(linears)
-      result = .awq(try linears.map { try awq($0, group) }, group: group)
-    case .mlx: result = .mlx(try modules.map { try mlx($0) })
+      result = .awq(try held(linears) { try $0.awq($1, group) }, group: group)
+    case .mlx: result = .mlx(try held(modules) { try $0.mlx($1) })
     }
     sayLoss()
     return result
@@ -82,20 +103,44 @@ struct ConversionPlan {
   private mutating func linears(_ modules: [String]) -> [String] {
     modules.filter { module in
       guard isEmbedding(module) else { return true }
-      let rounding = dense == .float32 ? "" : ", and its numbers are rounded to \(dense.rawValue)"
-      said.say(
-        module, "\(target.name) files hold no quantized embeddings, so it is dequantized" + rounding
-      )
+      sayDense(module, "\(target.name) files hold no quantized embeddings")
       return false
     }
   }
 
+  private mutating func sayDense(_ module: String, _ reason: String) {
+    let rounding = dense == .float32 ? "" : ", and its numbers are rounded to \(dense.rawValue)"
+    said.say(module, "\(reason), so it is dequantized\(rounding)")
+  }
+
+  /// What `convert` makes of each of `modules`.
+  ///
+  /// Embeddings and the head, which many tools keep in another type than the blocks, are dequantized where
+  /// the target cannot hold them.
+  private mutating func held<Layer>(
+    _ modules: [String], _ convert: (inout ConversionPlan, String) throws -> Layer
+  ) throws -> [Layer] {
+    var result: [Layer] = []
+    for module in modules {
+      do {
+        result.append(try convert(&self, module))
+      } catch let refusal as Refusal where isEmbedding(module) || module == "lm_head" {
+        sayDense(module, refusal.reason)
+      }
+    }
+    return result
+  }
+
   // MARK: - The codes of a layer
 
-  private func refused(_ module: String, _ reason: String) -> PipelineError {
-    PipelineError(
-      .badInput, "\(module): \(reason); --format safetensors writes its numbers instead of codes",
-      at: source.path)
+  /// Why the target cannot hold a layer.
+  private struct Refusal: Error {
+    let module: String
+    let reason: String
+  }
+
+  private func refused(_ module: String, _ reason: String) -> Refusal {
+    Refusal(module: module, reason: reason)
   }
 
   /// A layer as it is read.
@@ -108,22 +153,13 @@ struct ConversionPlan {
   }
 
   private func layer(_ module: String) throws -> Layer {
-    guard let stored = try source.storedScheme(module)?.weights else {
-      throw refused(module, "has no codes")
-    }
-    let reordered = try naming(module) { try source.reorderedWeight(module) }
-    guard reordered == nil || [.gptq, .gptqV2].contains(target) else {
+    guard let codes = try naming(module, { try source.storedCodes(module) }),
+      let stored = try source.storedScheme(module)?.weights
+    else { throw refused(module, "has no codes") }
+    let weight = codes.weight
+    guard codes.order == nil || [.gptq, .gptqV2].contains(target) else {
       throw refused(
         module, "its groups are in activation order, which \(target.name) files have no place for")
-    }
-    let weight: QuantizedTensor
-    if let reordered {
-      weight = reordered.weight
-    } else {
-      guard case .quantized(let codes) = try source.linearWeight(module) else {
-        throw refused(module, "has no codes")
-      }
-      weight = codes
     }
     guard weight.outliers == nil, try source.lowRank(module) == nil else {
       throw refused(
@@ -134,7 +170,7 @@ struct ConversionPlan {
     if weight.levels[0].columns == 1, scheme.granularity != .tensor {
       scheme.granularity = .channel
     }
-    return Layer(weight: weight, scheme: scheme, order: reordered?.order)
+    return Layer(weight: weight, scheme: scheme, order: codes.order)
   }
 
   /// `body` of the layer `module`, whose reasons against it name the layer.
@@ -218,7 +254,7 @@ struct ConversionPlan {
   private func commonGroup(_ modules: [String]) throws -> Int? {
     var (smallest, hasGroups): (Int?, Bool) = (nil, false)
     for module in modules {
-      guard let scheme = try source.storedScheme(module)?.weights,
+      guard let scheme = try source.storedScheme(module)?.weights, scheme.integers?.bits == 4,
         let shape = try source.quantizedShape(module)
       else { continue }
       let width = scheme.columnsPerScale(shape[1])

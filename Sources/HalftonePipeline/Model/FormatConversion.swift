@@ -2,7 +2,8 @@ public import HalftoneCheckpoints
 public import HalftoneTensor
 import HalftoneSchemes
 
-/// Writes the layers of a quantized directory as another tool's files have them, codes unchanged.
+/// Writes the layers of a quantized directory or a GGUF file as another tool's files have them, codes
+/// unchanged.
 ///
 /// What the files cannot hold is an error, and what they round is in ``notices``, both before anything
 /// is written.
@@ -35,7 +36,7 @@ public struct FormatConversion {
 
   /// What the files will not hold as it is, a sentence each.
   public let notices: [String]
-  private let source: Checkpoint
+  private let source: any CodedStore
   private let target: Target
   private let template: DequantizedCheckpoint
   private let layers: ConvertedLayers
@@ -44,11 +45,11 @@ public struct FormatConversion {
   ///
   /// - Throws: ``PipelineError`` naming the first layer that `target` cannot hold; what reading throws.
   public init(_ store: any WeightStore, to target: Target, type: ElementType? = nil) throws {
-    guard let source = store as? Checkpoint else {
+    guard let source = store as? any CodedStore else {
       throw PipelineError(
         .badInput,
-        "no Hugging Face directory; --format \(target.rawValue) begins with one, and --format "
-          + "huggingface makes one of a .bin", at: store.path)
+        "no Hugging Face directory and no GGUF file; --format \(target.rawValue) begins with one, and "
+          + "--format huggingface makes one of a .bin", at: store.path)
     }
     try source.checkSideFiles()
     let modules = try source.quantizedModules()
@@ -70,14 +71,16 @@ public struct FormatConversion {
     var plan = ConversionPlan(source, target, chosen, dense: own)
     layers = try plan.layers(modules)
     template = try DequantizedCheckpoint(
-      source, as: target == .safetensors ? chosen : own, casts: target == .safetensors)
+      source, as: target == .safetensors ? chosen : own, casts: target == .safetensors,
+      keepsCache: target == .compressedTensors)
     notices = plan.notices
     self.source = source
     self.target = target
   }
 
   /// The type of the model's first tensor of floats that belongs to no quantized layer.
-  private static func denseType(_ source: Checkpoint, _ modules: [String]) throws -> ElementType {
+  private static func denseType(_ source: any CodedStore, _ modules: [String]) throws -> ElementType
+  {
     let quantized = Set(modules)
     for name in source.names {
       guard let dot = name.lastIndex(of: "."), !quantized.contains(String(name[..<dot])) else {
@@ -113,12 +116,15 @@ public struct FormatConversion {
   ) throws -> (tensors: Int, bytes: Int) {
     var options = CompressedTensorsWriter.Options()
     options.overwrites = overwriting
+    options.cache = try source.cacheScheme()
     let writer = try CompressedTensorsWriter(
       output: path, template: template, modules: modules, options: options)
     for module in modules {
       var range: (scale: Float, zeroPoint: Float)?
-      if case .fixed(_, let scale, let zero)? = try source.storedInputScheme(module.name) {
-        range = (scale, zero)
+      switch try source.storedInputScheme(module.name) {
+      case .fixed(_, let scale, let zero)?: range = (scale, zero)
+      case .groups(_, let global)?: range = (global, 0)
+      case .dynamic?, nil: break
       }
       try writer.write(module.name, codes(module.name), inputs: range)
     }
@@ -129,8 +135,7 @@ public struct FormatConversion {
   }
 
   private func codes(_ module: String) throws -> QuantizedTensor {
-    if let reordered = try source.reorderedWeight(module) { return reordered.weight }
-    guard case .quantized(let weight) = try source.linearWeight(module) else {
+    guard let weight = try source.storedCodes(module)?.weight else {
       throw PipelineError(
         .badInput,
         "\(module) has changed while it was read; let no other program write there, and convert again",

@@ -15,6 +15,8 @@ public struct Inspection: Encodable, Sendable {
   public var tensors: [Tensor]
   /// The linear layers that are quantized; empty for an original model.
   public var layers: [Layer]
+  /// How keys and values are quantized; nil where they are not.
+  public var cache: String?
   /// As written by Halftone.
   public var recipe: String?
   public var report: RunRecord?
@@ -56,7 +58,7 @@ public struct Inspection: Encodable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case path, parameters, bytes, tensors, layers, recipe, report, problems
+    case path, parameters, bytes, tensors, layers, cache, recipe, report, problems
     case modelType = "model_type"
     case bitsPerParameter = "bits_per_parameter"
   }
@@ -86,6 +88,7 @@ public struct Inspection: Encodable, Sendable {
     }
     do {
       layers = try Self.layers(store)
+      cache = try (store as? Checkpoint)?.cacheScheme().map { "\($0)" }
     } catch {
       // Verification has named the reason and goes on to the end.
       guard problems?.isEmpty == false else { throw error }
@@ -131,6 +134,7 @@ public struct Inspection: Encodable, Sendable {
     lines.append(
       "size        \(ByteSize.text(bytes)), \(parameters) parameters, "
         + "\(ByteSize.fixed(bitsPerParameter, 2)) bits each")
+    if let cache { lines.append("cache       keys and values \(cache)") }
     if let report {
       lines.append("made from   \(report.model) by \(report.recipe), seed \(report.seed)")
       lines.append("halftone    \(report.versions.halftone), \(report.versions.instructionSet)")

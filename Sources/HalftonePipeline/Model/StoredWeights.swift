@@ -38,10 +38,18 @@ struct StoredWeights: WeightSource {
 
   func lowRank(_ module: String) throws -> LowRankFactors? { try store.lowRank(module) }
 
+  func cacheGrids(_ module: String) throws -> CacheGrids? {
+    try store.storedCache(module).map {
+      CacheGrids(format: $0.scheme.format, keys: $0.keys, values: $0.values)
+    }
+  }
+
   func inputQuantizer(_ module: String) throws -> InputQuantizer? {
     switch try store.storedInputScheme(module) {
     case nil: return nil
     case .dynamic(let scheme): return .dynamic(scheme)
+    case .groups(let scheme, let global):
+      return .groups(scheme, try GroupRounding(scheme, global: global))
     case .fixed(let scheme, let scale, let zeroPoint):
       return .fixed(
         step: Tensor([scale]), zero: zeroPoint, format: scheme.format, gradientScale: 1)

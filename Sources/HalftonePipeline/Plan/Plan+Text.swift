@@ -15,6 +15,7 @@ extension Plan {
       ["layer", "shape", "scheme", "before", "after", "bits/weight"], rows,
       rightAligned: [3, 4, 5])
     lines.append("")
+    if let cache = recipe.cache { lines.append("cache        keys and values \(cache)") }
     lines.append("method       \(recipe.steps.map(\.name).joined(separator: ", "))")
     if withCalibration {
       lines.append("calibration  \(calibration.samples) samples of \(calibration.length) tokens")

@@ -43,7 +43,7 @@ public struct Plan: Sendable {
     layers = try model.modules.map { try recipe.plan($0) }
     needsCalibration =
       recipe.steps.contains { $0.part.learnsFromText }
-      || layers.contains { $0.scheme?.inputs?.dynamic == false }
+      || layers.contains { $0.scheme?.inputs?.dynamic == false } || recipe.cache != nil
     guard layers.contains(where: { $0.scheme != nil }) else {
       throw RecipeError(
         file: recipe.source, line: 0, "leaves every layer of \(model.source) as it is")
@@ -84,8 +84,11 @@ public struct Plan: Sendable {
   public var bytesBefore: Int { model.byteCount }
 
   public var bytesAfter: Int {
-    layers.reduce(model.byteCount) { $0 - $1.module.byteCount + $1.bytesAfter }
+    layers.reduce(model.byteCount + cacheBytes) { $0 - $1.module.byteCount + $1.bytesAfter }
   }
+
+  /// A scale of keys and one of values in every block.
+  private var cacheBytes: Int { recipe.cache == nil ? 0 : 8 * model.blockCount }
 
   /// Of the layers that are quantized, with their scales, zero points and what the steps add.
   public var bitsPerWeight: Double {

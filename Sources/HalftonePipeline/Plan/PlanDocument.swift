@@ -14,6 +14,8 @@ public struct PlanDocument: Codable, Equatable, Sendable {
   public var seconds: Double
   public var warnings: [String]
   public var layers: [Layer]
+  /// How keys and values are quantized; nil where they are not.
+  public var cache: String?
 
   public struct Layer: Codable, Equatable, Sendable {
     public var name: String
@@ -34,7 +36,7 @@ public struct PlanDocument: Codable, Equatable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case model, recipe, methods, samples, length, seconds, warnings, layers
+    case model, recipe, methods, samples, length, seconds, warnings, layers, cache
     case bitsPerWeight = "bits_per_weight"
     case bytesBefore = "bytes_before"
     case bytesAfter = "bytes_after"
@@ -53,6 +55,7 @@ public struct PlanDocument: Codable, Equatable, Sendable {
     peakBytes = plan.peakBytes(withCalibration: withCalibration)
     seconds = plan.seconds(withCalibration: withCalibration)
     warnings = plan.warnings
+    cache = plan.recipe.cache.map { "\($0)" }
     layers = plan.layers.map { layer in
       Layer(
         name: layer.module.name, shape: [layer.module.rows, layer.module.columns],

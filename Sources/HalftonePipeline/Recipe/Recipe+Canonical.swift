@@ -8,6 +8,10 @@ extension Recipe {
   /// It is YAML that reads back as this recipe, and what tells a resumed run that nothing changed.
   public var canonicalText: String {
     var lines = ["scheme:"] + scheme.canonicalLines(isBase: true).map { "  \($0)" }
+    if let cache {
+      let fields = cache.format is IntegerFormat ? "type: int, bits: 8" : "type: fp8"
+      lines.append("  cache: { \(fields) }")
+    }
     if !ignore.isEmpty { lines.append("  ignore: \(Self.quoted(ignore))") }
     if !overrides.isEmpty { lines.append("overrides:") }
     for override in overrides {

@@ -22,8 +22,10 @@ extension Recipe {
       throw RecipeError(file: source, line: 0, "'steps' is missing; it names the method")
     }
     self.source = source
-    self.scheme = try SchemeFields(scheme, alsoKnown: ["ignore"])
-    ignore = try scheme.fields(["weights", "inputs", "ignore"])["ignore"]?.patterns() ?? []
+    self.scheme = try SchemeFields(scheme, alsoKnown: ["cache", "ignore"])
+    let others = try scheme.fields(["weights", "inputs", "cache", "ignore"])
+    ignore = try others["ignore"]?.patterns() ?? []
+    cache = try others["cache"]?.cacheScheme()
     overrides = try fields["overrides"]?.overrides() ?? []
     self.steps = try steps.steps()
     calibration = try fields["calibration"]?.calibrationSize() ?? CalibrationSize()
@@ -167,6 +169,19 @@ extension InputFields {
 }
 
 extension RecipeNode {
+  /// Keys and values of eight bits, which is what readers of the file have; nil for none.
+  fileprivate func cacheScheme() throws(RecipeError) -> InputScheme? {
+    if isNone { return nil }
+    let fields = try fields(["type", "bits"])
+    let word = try fields["type"]?.word(of: ["int", "fp8"]) ?? "int"
+    guard word == "fp8" || fields["bits"] != nil else {
+      throw error("'scheme.cache' needs 'bits: 8', or type: fp8")
+    }
+    if let bits = fields["bits"] { _ = try bits.int(in: 8...8) }
+    let format: any NumberFormat = word == "fp8" ? FloatFormat.e4m3fn : IntegerFormat.int8
+    return InputScheme(format: format, granularity: .tensor, symmetric: true, dynamic: false)
+  }
+
   fileprivate func patterns() throws(RecipeError) -> [ModulePattern] {
     var patterns: [ModulePattern] = []
     for item in isScalar ? [self] : try list() {

@@ -1,4 +1,5 @@
 public import HalftoneMethods
+public import HalftoneSchemes
 public import HalftoneTensor
 
 /// What to do to a model: which grids, by which method, learned from how much text.
@@ -7,6 +8,7 @@ public import HalftoneTensor
 /// scheme:
 ///   weights: { bits: 4, group: 32 }
 ///   inputs:  { bits: 8, granularity: token, dynamic: true }
+///   cache:   { type: fp8 }
 ///   ignore:  [ lm_head ]
 /// overrides:
 ///   - targets: "layers.*.mlp.down_proj"
@@ -21,6 +23,8 @@ public struct Recipe: Sendable {
   public var source: String
   /// What holds for every linear layer of a block that nothing else speaks of.
   public var scheme: SchemeFields
+  /// How keys and values are rounded, their scales fixed by the calibration text; nil where not at all.
+  public var cache: InputScheme?
   /// Modules that stay as they are.
   public var ignore: [ModulePattern]
   /// Later entries win over earlier ones.

@@ -48,6 +48,10 @@ struct BlockLoop {
       quantized.forEachLinear { linear in
         if let layer = solution.layers[linear.name] { linear = layer.applied(to: linear) }
       }
+      if let cache = plan.recipe.cache {
+        let scales = CacheCalibration.fit(&quantized, entering.quantized, cache, runner)
+        solution.parameters.merge(scales) { _, new in new }
+      }
       let outputs = runner.run(quantized, entering.quantized)
       try checkFinite(outputs, "the outputs of the quantized block \(index)")
       outputError = LayerErrors.relative(

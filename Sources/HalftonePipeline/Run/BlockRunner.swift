@@ -33,6 +33,18 @@ struct BlockRunner {
     }
   }
 
+  /// Shows `body` the keys and values of every attention layer as all samples run.
+  func observeCache(
+    _ block: any TransformerBlock, _ stream: ActivationStream,
+    _ body: @escaping (_ keys: Tensor, _ values: Tensor) -> Void
+  ) {
+    forEachPiece(0..<stream.samples, length: stream.length) { samples in
+      var context = model.context(batch: samples.count, length: stream.length, start: 0)
+      context.observeCache = body
+      _ = block(stream.samples(samples), context)
+    }
+  }
+
   /// The same for several blocks and streams side by side.
   func observe(
     _ sources: [(block: any TransformerBlock, stream: ActivationStream)], _ range: Range<Int>,

@@ -24,6 +24,7 @@ struct OutputWriter {
     var options = CompressedTensorsWriter.Options()
     options.method = additions.method
     options.configuration = additions.configuration
+    options.cache = work.plan.recipe.cache
     let writer = try CompressedTensorsWriter(
       output: journal.outputPath, template: work.opened.store,
       modules: work.plan.writtenModules,

@@ -112,7 +112,8 @@ public struct QuantizationRun {
       let names = plan.recipe.steps.filter(\.part.learnsFromText).map(\.name)
       let need =
         names.isEmpty
-        ? "inputs with dynamic: false need calibration text"
+        ? "\(plan.recipe.cache == nil ? "inputs with dynamic: false need" : "scheme.cache needs") "
+          + "calibration text"
         : "\(names.joined(separator: ", ")) learns from text"
       throw PipelineError(.usage, "\(need): give --calibration FILE", at: plan.recipe.source)
     }

@@ -33,8 +33,8 @@ public struct BlockMatrix: Sendable {
     self.rowOrder = rowOrder
   }
 
-  private var blocksPerRow: Int { shape[1] / type.blockLength }
-  private var rowByteCount: Int { blocksPerRow * type.blockByteCount }
+  var blocksPerRow: Int { shape[1] / type.blockLength }
+  var rowByteCount: Int { blocksPerRow * type.blockByteCount }
 
   /// The numbers that the blocks stand for: [rows, columns] float.
   public func dequantized() -> Tensor { rows(0..<shape[0]) }
