@@ -6,4 +6,5 @@
 #include "products/spans.h"
 #include "products/inputs.h"
 #include "products/plain.h"
+#include "products/plain_levels.h"
 #include "products/table.h"

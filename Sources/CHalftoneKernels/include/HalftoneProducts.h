@@ -62,6 +62,52 @@ typedef struct {
   const void *elements;
 } halftone_dense_matrix;
 
+// Codes that stand for floats: W[i][j] = scale(i, j) * value(code), in the planes of bits above.
+typedef enum {
+  // value = levels[code]: 2^bits floats for 3, 4, 5, 6 or 8 bits
+  halftone_levels_table,
+  // 4 bits in pairs of columns 2k, 2k + 1: levels[code], but levels[16 + code] beside a column with code 8
+  halftone_levels_pairs,
+  // Minifloats of 5, 6 or 8 bits, sign first: the half that has the code's exponent and mantissa bits as
+  // its lowest exponent and highest mantissa bits. That is ±2^(e - 15) * (1 + m / 2^M), or
+  // ±2^-14 * m / 2^M where e = 0; 2^(15 - bias) belongs to the scales.
+  halftone_levels_floats,
+} halftone_level_kind;
+typedef struct {
+  size_t rows, columns;
+  int bits;
+  halftone_level_kind kind;
+  int exponent_bits;              // of minifloats: 1...5, at most bits - 1
+  const float *levels;            // of the other kinds
+  size_t group;                   // columns per scale: 16 or a multiple of 32; one scale a row where
+                                  // it is >= columns
+  halftone_scale_type scale_type; // _f32 or _f16
+  const void *scales;             // [panels][groups][16]
+  const uint8_t *codes;           // [panels][blocks][64 * bits]
+} halftone_level_matrix;
+
+// Weights of two levels: a code of four bits and its group's factor and offset make a weight of eight
+// bits, which has one scale a row. W[i][j] = row_scales[i] * (((factor * code + offset) mod 256) - 128).
+// At most 65,536 columns, so that sums of 32 bits hold every product: see dual_product.
+typedef struct {
+  size_t rows, columns;
+  size_t group;              // columns per factor: a multiple of 32; one a row where it is >= columns
+  const uint8_t *factors;    // [panels][groups][16]
+  const uint8_t *offsets;    // [panels][groups][16]
+  const float *row_scales;   // [rows padded]
+  const float *row_sums;     // [rows padded]: sum over j of W[i][j]; needed for inputs with zeros
+  const uint8_t *codes;      // [panels][blocks][256]
+} halftone_dual_matrix;
+
+// Elements of rows of inputs that are kept as floats, in ascending order of columns.
+typedef struct {
+  size_t rows;
+  size_t stride;            // from one row's elements to the next
+  const uint32_t *counts;   // [rows]
+  const uint32_t *columns;  // [rows][stride]
+  const float *values;      // [rows][stride]
+} halftone_outliers;
+
 typedef struct {
   const char *name;  // "generic", "avx2", "avx512", "avx512vnni", "neon", "neondot"
 
@@ -94,6 +140,27 @@ typedef struct {
   void (*dense_product)(const float *x, size_t x_stride, size_t x_rows,
                         const halftone_dense_matrix *w, size_t first, size_t count, float *out,
                         size_t out_stride);
+  // With float inputs and codes that stand for floats. Per group inner = fma(x, value(code), inner) from 0 on
+  // in ascending order of columns, then total = fma(scale, inner, total), on every set.
+  void (*level_product)(const float *x, size_t x_stride, size_t x_rows,
+                        const halftone_level_matrix *w, size_t first, size_t count, float *out,
+                        size_t out_stride);
+
+  // With inputs of one scale a row: dot = sum over j of weight * code as whole numbers, out =
+  // (float)dot * row scale * scale of the inputs, and with zeros fma(-(scale * zero), row sum, out).
+  //
+  // No sum overflows. Weights are w in -127...127 (-128 at most), codes c in -128...127. Where instructions
+  // take unsigned weights, w + 128 is summed and 128 times the sum of the codes is subtracted before: at any
+  // time one chain holds sum of w * c over the columns done less 128 * sum of c over the others, at most
+  // 2^14 a column; with two chains the one that starts from the subtraction is at most 2^14 + 255 * 128 / 2
+  // = 32,704 a column. 65,536 times that is 2,143,289,344 < 2^31.
+  void (*dual_product)(const halftone_inputs *x, const halftone_dual_matrix *w, size_t first,
+                       size_t count, float *out, size_t out_stride);
+
+  // out[r * out_stride + i] += sum over the outliers of row r of value * W[i][column], as a chain of
+  // fused additions to what is there; weights are rounded as in float_product.
+  void (*outlier_product)(const halftone_outliers *x, const halftone_matrix *w, size_t first,
+                          size_t count, float *out, size_t out_stride);
 } halftone_products;
 
 // The fastest set that this CPU runs; never NULL.

@@ -15,6 +15,7 @@ enum {
   BLOCK_TILES = 0,  // whether a tile over unrolled blocks fits the registers
   FLOAT_ROWS = 6,
   FLOAT_WIDE = 1,
+  LEVEL_PANELS = 2,  // panels whose sums run side by side
 };
 #define DOTS_DEPEND_ON_WIDTH 1
 
@@ -59,3 +60,38 @@ INLINE bytes64 looked_up(bytes64 codes, bytes64 table) {
 }
 
 INLINE lanes fused(lanes a, lanes b, lanes c) { return __builtin_elementwise_fma(a, b, c); }
+
+INLINE lanes8 permuted_half(ints8 index, lanes8 low, lanes8 high) {
+  __m256i at = __builtin_bit_cast(__m256i, index);
+  __m256 a = _mm256_permutevar8x32_ps(__builtin_bit_cast(__m256, low), at);
+  __m256 b = _mm256_permutevar8x32_ps(__builtin_bit_cast(__m256, high), at);
+  // The choice looks at sign bits.
+  __m256 fourth = __builtin_bit_cast(__m256, _mm256_slli_epi32(at, 28));
+  return __builtin_bit_cast(lanes8, _mm256_blendv_ps(a, b, fourth));
+}
+
+// The lanes of a table of sixteen at the low four bits of each index.
+INLINE lanes permuted(ints index, lanes table) {
+  lanes result;
+  result.lo = permuted_half(index.lo, table.lo, table.hi);
+  result.hi = permuted_half(index.hi, table.lo, table.hi);
+  return result;
+}
+
+// The same of a table of thirty-two and five bits.
+INLINE lanes permuted_twice(ints index, lanes low, lanes high) {
+  return (index & 16) != 0 ? permuted(index, high) : permuted(index, low);
+}
+
+INLINE lanes8 gathered_half(ints8 index, const float *table) {
+  return __builtin_bit_cast(
+      lanes8, _mm256_i32gather_ps(table, __builtin_bit_cast(__m256i, index), sizeof *table));
+}
+
+// The floats of a table in memory.
+INLINE lanes gathered(ints index, const float *table) {
+  lanes result;
+  result.lo = gathered_half(index.lo, table);
+  result.hi = gathered_half(index.hi, table);
+  return result;
+}

@@ -13,6 +13,7 @@ enum {
   BLOCK_TILES = 1,  // whether a tile over unrolled blocks fits the registers
   FLOAT_ROWS = 6,
   FLOAT_WIDE = 4,
+  LEVEL_PANELS = 4,  // panels whose sums run side by side
 };
 #define DOTS_DEPEND_ON_WIDTH 1
 
@@ -44,3 +45,23 @@ INLINE bytes64 looked_up(bytes64 codes, bytes64 table) {
 }
 
 INLINE lanes fused(lanes a, lanes b, lanes c) { return __builtin_elementwise_fma(a, b, c); }
+
+// The lanes of a table of sixteen at the low four bits of each index.
+INLINE lanes permuted(ints index, lanes table) {
+  return __builtin_bit_cast(lanes, _mm512_permutexvar_ps(__builtin_bit_cast(__m512i, index),
+                                                         __builtin_bit_cast(__m512, table)));
+}
+
+// The same of a table of thirty-two and five bits.
+INLINE lanes permuted_twice(ints index, lanes low, lanes high) {
+  return __builtin_bit_cast(
+      lanes, _mm512_permutex2var_ps(__builtin_bit_cast(__m512, low),
+                                    __builtin_bit_cast(__m512i, index),
+                                    __builtin_bit_cast(__m512, high)));
+}
+
+// The floats of a table in memory.
+INLINE lanes gathered(ints index, const float *table) {
+  return __builtin_bit_cast(
+      lanes, _mm512_i32gather_ps(__builtin_bit_cast(__m512i, index), table, sizeof *table));
+}

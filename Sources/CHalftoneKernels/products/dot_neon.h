@@ -16,6 +16,7 @@ enum {
   BLOCK_TILES = 0,  // whether a tile over unrolled blocks fits the registers
   FLOAT_ROWS = 6,
   FLOAT_WIDE = 1,
+  LEVEL_PANELS = 2,  // panels whose sums run side by side
 };
 #define DOTS_DEPEND_ON_WIDTH 0
 #define FINISH(sums) (void)(sums)
@@ -64,3 +65,41 @@ INLINE bytes64 looked_up(bytes64 codes, bytes64 table) {
 }
 
 INLINE lanes fused(lanes a, lanes b, lanes c) { return __builtin_elementwise_fma(a, b, c); }
+
+// The 64 bytes of a table at four times the low bits of each index; beyond them `other`.
+INLINE lanes4 permuted_quarter(ints4 index, const uint8x16x4_t *table, lanes4 other) {
+  uint8x16_t at = __builtin_bit_cast(uint8x16_t, index * 0x04040404 + 0x03020100);
+  return __builtin_bit_cast(lanes4,
+                            vqtbx4q_u8(__builtin_bit_cast(uint8x16_t, other), *table, at));
+}
+
+INLINE uint8x16_t bytes_of(lanes4 a) { return __builtin_bit_cast(uint8x16_t, a); }
+
+INLINE lanes permuted_or(ints index, lanes table, lanes other) {
+  const uint8x16x4_t all = {{bytes_of(table.lo.lo), bytes_of(table.lo.hi), bytes_of(table.hi.lo),
+                             bytes_of(table.hi.hi)}};
+  lanes result;
+  result.lo.lo = permuted_quarter(index.lo.lo, &all, other.lo.lo);
+  result.lo.hi = permuted_quarter(index.lo.hi, &all, other.lo.hi);
+  result.hi.lo = permuted_quarter(index.hi.lo, &all, other.hi.lo);
+  result.hi.hi = permuted_quarter(index.hi.hi, &all, other.hi.hi);
+  return result;
+}
+
+// The lanes of a table of sixteen at the low four bits of each index.
+INLINE lanes permuted(ints index, lanes table) {
+  return permuted_or(index & 15, table, splat(0));
+}
+
+// The same of a table of thirty-two and five bits.
+INLINE lanes permuted_twice(ints index, lanes low, lanes high) {
+  index &= 31;
+  return permuted_or(index ^ 16, high, permuted_or(index, low, splat(0)));
+}
+
+// The floats of a table in memory.
+INLINE lanes gathered(ints index, const float *table) {
+  lanes result;
+  for (size_t i = 0; i < 16; ++i) result[i] = table[index[i]];
+  return result;
+}

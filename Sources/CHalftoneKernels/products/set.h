@@ -10,4 +10,7 @@
 #include "vector.h"
 #include "tiles.h"
 #include "floats.h"
+#include "levels.h"
+#include "dual.h"
+#include "outliers.h"
 #include "table.h"

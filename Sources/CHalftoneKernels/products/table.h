@@ -10,4 +10,7 @@ const halftone_products CONCATENATED(halftone_, products, HALFTONE_SET) = {
     .product = KERNEL(product),
     .float_product = KERNEL(float_product),
     .dense_product = KERNEL(dense_product),
+    .level_product = KERNEL(level_product),
+    .dual_product = KERNEL(dual_product),
+    .outlier_product = KERNEL(outlier_product),
 };
