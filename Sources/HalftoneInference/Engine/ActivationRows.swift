@@ -47,4 +47,9 @@ final class ActivationRows {
     }
     return rows.kernelInputs
   }
+
+  /// The elements that a form of codes leaves out; nil where there are none.
+  func outliers(_ form: InputForm) -> UnsafePointer<halftone_outliers>? {
+    forms.first { $0.form == form }?.kernelOutliers
+  }
 }

@@ -43,10 +43,16 @@ enum InputGrid: Hashable, Sendable {
   var isUniform: Bool {
     switch self {
     case .groups: true
-    case .token(_, _, let levels, let outliers): levels == nil && outliers == nil
+    case .token(_, _, let levels, _): levels == nil
     case .fixed(let grid): grid.levels == nil
     case .scaled: false
     }
+  }
+
+  /// Elements of this magnitude and more stay floats.
+  var outliers: Float? {
+    guard case .token(_, _, _, let outliers) = self else { return nil }
+    return outliers
   }
 
   /// The grid of one row; not for groups, which have several.
@@ -82,13 +88,22 @@ final class FormRows {
   private let scales = Scratch<Float>()
   private let sums = Scratch<Int32>()
   private let zeros = Scratch<Float>()
+  private let outliers: OutlierRows?
 
   init(_ form: InputForm) {
     self.form = form
     description.initialize(to: halftone_inputs())
+    if case .codes(let grid) = form {
+      outliers = grid.outliers.map(OutlierRows.init(from:))
+    } else {
+      outliers = nil
+    }
   }
 
   deinit { description.deallocate() }
+
+  /// The elements that are no codes, of forms that leave some out; valid as long as this object lives.
+  var kernelOutliers: UnsafePointer<halftone_outliers>? { outliers?.kernelOutliers }
 
   /// The rows for the kernels, for forms of codes; valid as long as this object lives.
   var kernelInputs: UnsafePointer<halftone_inputs> { UnsafePointer(description) }
@@ -120,6 +135,7 @@ final class FormRows {
       inputs.scales = UnsafePointer(scales.reserve(rows * groups))
       inputs.sums = UnsafePointer(sums.reserve(rows * inputs.stride / 16))
       inputs.zeros = grid.hasZeros ? UnsafePointer(zeros.reserve(rows)) : nil
+      outliers?.reserve(rows: rows, columns: columns)
     }
   }
 
@@ -140,7 +156,8 @@ final class FormRows {
       } else {
         Kernels.roundTrip(elements, grid.grid(elements), out)
       }
-    case .codes(let grid): encode(elements, row: row, on: grid)
+    case .codes(let grid):
+      encode(outliers?.take(from: elements, row: row) ?? elements, row: row, on: grid)
     }
   }
 

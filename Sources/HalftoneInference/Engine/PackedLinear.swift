@@ -6,6 +6,10 @@ package import HalftoneTensor
 package final class PackedLinear: Sendable {
   enum Weight: Sendable {
     case codes(PackedMatrix)
+    /// Codes that stand for floats.
+    case levels(LevelMatrix)
+    /// Codes of two levels of scales, for integer sums over whole rows.
+    case dual(DualMatrix)
     case dense(DenseMatrix)
     case pairs(BFloat16Matrix)
   }
@@ -40,14 +44,8 @@ package final class PackedLinear: Sendable {
       form = .bfloat16
       return
     case .quantized(let tensor):
-      if quantizer?.isUniform ?? true,
-        let packed = tensor.packed(withRowSums: quantizer?.hasZeros ?? false)
-      {
-        self.weight = .codes(packed)
-        form = quantizer.map { .codes($0) } ?? fast
-        return
-      }
-      self.weight = .dense(DenseMatrix(tensor.dequantized()))
+      (self.weight, form) = Self.packed(tensor, quantizer, otherwise: fast)
+      return
     case .blocks(let blocks) where quantizer?.isUniform ?? true:
       let packed = blocks.packed()
       blocks.bytes.evict()
@@ -60,6 +58,26 @@ package final class PackedLinear: Sendable {
     form = quantizer.map { .rounded($0) } ?? .floats
   }
 
+  /// Codes for integer products where these give what the checkpoint means, else codes for float inputs; floats
+  /// where no kernel takes the codes.
+  private static func packed(
+    _ tensor: QuantizedTensor, _ quantizer: InputGrid?, otherwise fast: InputForm
+  ) -> (Weight, InputForm) {
+    if let quantizer, quantizer.isUniform, quantizer.outliers == nil, let dual = DualMatrix(tensor)
+    {
+      return (.dual(dual), .codes(quantizer))
+    }
+    // Where inputs stay floats, so do what codes of three bits and more are looked up as.
+    let isTable = tensor.format.levels != nil && tensor.format.bits > 2
+    let wantsIntegers = quantizer?.isUniform ?? (fast != .floats || !isTable)
+    if wantsIntegers, let packed = tensor.packed(withRowSums: quantizer?.hasZeros ?? false) {
+      return (.codes(packed), quantizer.map { .codes($0) } ?? fast)
+    }
+    let form = quantizer.map { InputForm.rounded($0) } ?? .floats
+    if let levels = tensor.levelMatrix() { return (.levels(levels), form) }
+    return (.dense(DenseMatrix(tensor.dequantized())), form)
+  }
+
   /// Whether the processor multiplies the weight's bfloat16 numbers as they are.
   private static func multipliesPairs(
     _ weight: Tensor, _ quantizer: InputGrid?, _ inputs: EngineOptions.Inputs
@@ -68,10 +86,13 @@ package final class PackedLinear: Sendable {
       && AttentionKernels.multipliesBFloat16
   }
 
-  var byteCount: Int {
+  /// The bytes that the weight takes in memory.
+  package var byteCount: Int {
     switch weight {
     case .pairs(let matrix): matrix.byteCount
     case .codes(let matrix): matrix.byteCount
+    case .levels(let matrix): matrix.byteCount
+    case .dual(let matrix): matrix.byteCount
     case .dense(let matrix): matrix.byteCount
     }
   }
@@ -84,10 +105,12 @@ package final class PackedLinear: Sendable {
       switch weight {
       case .codes(let matrix):
         if case .codes = form {
-          .codes(matrix.kernelMatrix, inputs.codes(form))
+          .codes(matrix.kernelMatrix, inputs.codes(form), inputs.outliers(form))
         } else {
           .floats(matrix.kernelMatrix, inputs.floats(form))
         }
+      case .levels(let matrix): .levels(matrix.kernelMatrix, inputs.floats(form))
+      case .dual(let matrix): .dual(matrix.kernelMatrix, inputs.codes(form))
       case .dense(let matrix): .dense(matrix.kernelMatrix, inputs.floats(form))
       case .pairs(let matrix): .pairs(matrix.elements, inputs.pairs(form))
       }

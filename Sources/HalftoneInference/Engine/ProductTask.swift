@@ -5,8 +5,13 @@ import CHalftoneKernels
 /// It holds no references, so that handing it out counts none.
 struct ProductTask {
   enum Weight {
-    case codes(UnsafePointer<halftone_matrix>, UnsafePointer<halftone_inputs>)
+    /// Outliers are added by a product of floats.
+    case codes(
+      UnsafePointer<halftone_matrix>, UnsafePointer<halftone_inputs>,
+      UnsafePointer<halftone_outliers>?)
     case floats(UnsafePointer<halftone_matrix>, UnsafePointer<Float>)
+    case levels(UnsafePointer<halftone_level_matrix>, UnsafePointer<Float>)
+    case dual(UnsafePointer<halftone_dual_matrix>, UnsafePointer<halftone_inputs>)
     case dense(UnsafePointer<halftone_dense_matrix>, UnsafePointer<Float>)
     case pairs(UnsafePointer<UInt16>, UnsafePointer<UInt16>)
   }
@@ -24,8 +29,16 @@ struct ProductTask {
   func run() {
     let set = halftone_products_best()
     switch weight {
-    case .codes(let matrix, let inputs):
+    case .codes(let matrix, let inputs, let outliers):
       set?.pointee.product(inputs, matrix, firstPanel, panels, out, outputs)
+      if let outliers {
+        set?.pointee.outlier_product(outliers, matrix, firstPanel, panels, out, outputs)
+      }
+    case .levels(let matrix, let x):
+      set?.pointee.level_product(
+        x, inputColumns, inputRows, matrix, firstPanel, panels, out, outputs)
+    case .dual(let matrix, let inputs):
+      set?.pointee.dual_product(inputs, matrix, firstPanel, panels, out, outputs)
     case .floats(let matrix, let x):
       set?.pointee.float_product(
         x, inputColumns, inputRows, matrix, firstPanel, panels, out, outputs)
