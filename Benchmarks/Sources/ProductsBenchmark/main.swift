@@ -3,7 +3,8 @@ import Foundation
 
 // Times products of packed weights on two threads, or as many as the first argument says: many rows
 // against oneDNN's gemm_s8s8s32 (if the library is there; set OMP_NUM_THREADS to the same number) in
-// alternation, one row against a loop that only reads.
+// alternation, one row against a loop that only reads. With `formats` as the second argument, the
+// products of all number formats against that of 4-bit integers.
 
 /// A matrix of arbitrary codes with f16 scales, and arbitrary inputs.
 final class Work: @unchecked Sendable {
@@ -146,6 +147,11 @@ func rounded(_ value: Double) -> String { String(format: "%.1f", value) }
 
 let threads = CommandLine.arguments.dropFirst().first.flatMap(Int.init) ?? 2
 let repetitions = 21
+
+if CommandLine.arguments.dropFirst(2).first == "formats" {
+  timeFormats(threads: threads, repetitions: repetitions)
+  exit(0)
+}
 
 if let oneDNN = OneDNN() {
   for (m, n, k) in [(512, 2048, 2048), (512, 5632, 2048), (512, 2048, 5632)] {
