@@ -18,6 +18,11 @@ public import HalftoneTensor
 /// Ŵ = s·(clamp(⌊W/s⌋ + h(V) + z) − z). V starts where Ŵ = W for weights inside the range. The
 /// penalty λ·Σ(1 − |2h − 1|^β) sets in after `warmUp` of the iterations, β falling linearly. The final
 /// code is ⌊W/s⌋ + 1 where V ≥ 0, else ⌊W/s⌋.
+///
+/// Where values are not one apart, W lies between two of them, a distance d apart, and Ŵ is the lower one plus
+/// d·h(V). With `scaleAware` what is learned is V′ = V·d/d̄, d̄ the mean of all d, so that ∂Ŵ/∂V′ = d̄·h′(V)
+/// is the same for wide and narrow gaps: Chen et al. *FP4DiT: Towards Effective Floating Point Quantization
+/// for Diffusion Transformers.* 2025. <https://arxiv.org/abs/2503.15465>, which has d in place of d/d̄.
 public struct AdaRound: ReconstructionMethod, AnnealedMethod, Equatable {
   public static let name = "adaround"
   public static let summary =
@@ -36,6 +41,8 @@ public struct AdaRound: ReconstructionMethod, AnnealedMethod, Equatable {
   public var endExponent: Float = 2
   /// The share of iterations before the penalty sets in.
   public var warmUp: Float = 0.2
+  /// Whether V is learned in units of the gaps between values.
+  public var scaleAware = false
   public var unit = ReconstructionUnit.block
   public var lastBlock = LastBlockObjective.output
 
@@ -49,7 +56,8 @@ public struct AdaRound: ReconstructionMethod, AnnealedMethod, Equatable {
   public func variables(
     for weights: Tensor, _ scheme: WeightScheme
   ) throws -> any RoundingVariables {
-    AdaRoundVariables(weights, try scheme.grids(for: weights), scheme.format, schedule)
+    AdaRoundVariables(
+      weights, try scheme.grids(for: weights), scheme.format, schedule, scaleAware: scaleAware)
   }
 }
 
@@ -110,24 +118,39 @@ public struct AdaRoundVariables: RoundingVariables {
   public let original: Tensor
   public let grid: GridTable
   public let format: any NumberFormat
-  /// [out, in].
-  public private(set) var v: Tensor
+  /// What is learned: V, or V·d/d̄.
+  private var leaf: Tensor
+  /// d̄/d where gaps count: [out, in].
+  private let inverseGaps: Tensor?
   private let schedule: AdaRoundSchedule
 
   package init(
     _ weights: Tensor, _ grid: GridTable, _ format: any NumberFormat,
-    _ schedule: AdaRoundSchedule
+    _ schedule: AdaRoundSchedule, scaleAware: Bool = false
   ) {
     original = weights
     self.grid = grid
     self.format = format
     self.schedule = schedule
-    v = weights.adaRoundStart(grid).tracked()
+    let start = weights.adaRoundStart(grid)
+    guard scaleAware else {
+      (leaf, inverseGaps) = (start.tracked(), nil)
+      return
+    }
+    let gaps = weights.gaps(on: grid)
+    let mean = Float(gaps.reduce(0.0) { $0 + Double($1) } / Double(gaps.count))
+    leaf = Tensor(
+      zip(start.values, gaps).map { $0 * $1 / mean }, shape: weights.shape
+    ).tracked()
+    inverseGaps = Tensor(gaps.map { mean / $0 }, shape: weights.shape)
   }
 
+  /// [out, in].
+  public var v: Tensor { inverseGaps.map { leaf * $0 } ?? leaf }
+
   public var leaves: [Tensor] {
-    get { [v] }
-    set { v = newValue[0] }
+    get { [leaf] }
+    set { leaf = newValue[0] }
   }
 
   public var relativeRates: [Float] { [1] }
@@ -146,6 +169,15 @@ public struct AdaRoundVariables: RoundingVariables {
 }
 
 extension Tensor {
+  /// The distance between the two values of `grid` around each weight, beyond the range of the outer two.
+  fileprivate func gaps(on grid: GridTable) -> [Float] {
+    var gaps = steps(on: grid)?.values ?? [Float](repeating: 1, count: count)
+    grid.forEachRun(rows: 0..<rows, columns: columns) { cell, _, run in
+      for i in run { gaps[i] *= cell.scale }
+    }
+    return gaps
+  }
+
   /// Of the elements of V: how many have |h(V) − ½| > 0.49, that is |V| > ln(1.09/0.11), and of how many.
   var settledRoundings: (count: Int, of: Int) {
     let bound = Float(2.2935)
