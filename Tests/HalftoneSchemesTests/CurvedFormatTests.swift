@@ -68,6 +68,25 @@ import Testing
     }
   }
 
+  /// What Documentation/NumberFormats.md says of 4 bits with one scale for all.
+  @Test(arguments: [("twin-log4", 19.9, 17.8), ("e2m1", 19.0, 17.2)])
+  func signalToNoiseIsAsDocumented(_ word: String, normal: Double, laplace: Double) throws {
+    var generator = SeededGenerator(seed: 1)
+    let bell = (0..<200_000).map { _ in generator.normal() }
+    let tent = (0..<200_000).map { _ in
+      let u = Double(generator.uniform()) - 0.5
+      return Float(-log(max(1e-12, 1 - 2 * abs(u))) * (u < 0 ? -1 : 1))
+    }
+    let scheme = WeightScheme(
+      format: try #require(NumberFormats.named(word)), granularity: .tensor)
+    for (values, decibels) in [(bell, normal), (tent, laplace)] {
+      let w = Tensor(values, shape: [200, 1000])
+      let rounded = try scheme.grids(for: w).quantize(w, format: scheme.format).dequantized()
+      let found = signalToNoise(values, rounded.values)
+      #expect(abs(found - decibels) < 0.1, "\(found) dB")
+    }
+  }
+
   @Test(arguments: 2...8, [0.5, 0.9, 0.99] as [Float])
   func tangentsAreEvenOnceTheTangentIsApplied(bits: Int, bend: Float) throws {
     let values = try table(bend == 0.9 ? "tan\(bits)" : "tan\(bits)-\(bend)")
@@ -97,13 +116,4 @@ import Testing
       "tan4h", "log4-1", "ternary2", "twin-log4-99999999999999999999999999999999999999999",
     ])
   func otherWordsAreNoFormats(_ word: String) { #expect(NumberFormats.named(word) == nil) }
-}
-
-private func signalToNoise(_ x: [Float], _ y: [Float]) -> Double {
-  var (signal, noise) = (0.0, 0.0)
-  for (a, b) in zip(x, y) {
-    signal += Double(a) * Double(a)
-    noise += Double(a - b) * Double(a - b)
-  }
-  return 10 * log10(signal / noise)
 }

@@ -89,6 +89,35 @@ import Testing
     }
   }
 
+  /// What Documentation/NumberFormats.md says of these formats, each with one scale for all.
+  @Test(arguments: [("olive4", 17.2), ("olive4-flint", 18.2), ("int4", 6.2), ("fp4", 8.5)])
+  func signalToNoiseIsAsDocumented(_ word: String, decibels: Double) throws {
+    var generator = SeededGenerator(seed: 11)
+    let values = (0..<200_000).map { _ -> Float in
+      let x = generator.normal()
+      return generator.uniform() < 0.01 ? 15 * x : x
+    }
+    let w = Tensor(values, shape: [1000, 200])
+    let scheme = WeightScheme(
+      format: try #require(NumberFormats.named(word)), granularity: .tensor)
+    let rounded = try scheme.grids(for: w).quantize(w, format: scheme.format).dequantized()
+    let found = signalToNoise(values, rounded.values)
+    #expect(abs(found - decibels) < 0.1, "\(found) dB")
+  }
+
+  /// Searched on several threads; the choice does not depend on how many.
+  @Test func rangesDoNotDependOnThreads() throws {
+    let before = Parallelism.threads
+    defer { Parallelism.threads = before }
+    let w = weights([64, 200], 3)
+    let scheme = WeightScheme(format: OutlierVictimFormat(), granularity: .tensor)
+    let scales = try [1, 2, 3].map { threads in
+      Parallelism.threads = threads
+      return try scheme.grids(for: w).scales.values
+    }
+    #expect(Set(scales).count == 1)
+  }
+
   @Test func rangesThatAreNoneLeaveOne() throws {
     #expect(try quantized([0, 0, 0, 0], columns: 4).dequantized().values == [0, 0, 0, 0])
     let bad = try quantized([1, .nan, 0, 0], columns: 4)

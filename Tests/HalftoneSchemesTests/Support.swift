@@ -1,3 +1,4 @@
+import Foundation
 import HalftoneSchemes
 import HalftoneTensor
 import HalftoneTestSupport
@@ -27,4 +28,14 @@ func roundTrip(_ x: Float, _ grid: ScaledGrid) -> Double {
   let (scale, zero) = (Double(grid.scale), Double(grid.zero))
   let code = Double((x / grid.scale).rounded(.toNearestOrEven)) + zero
   return (min(max(code, Double(grid.low)), Double(grid.high)) - zero) * scale
+}
+
+/// In decibels.
+func signalToNoise(_ x: [Float], _ y: [Float]) -> Double {
+  var (signal, noise) = (0.0, 0.0)
+  for (a, b) in zip(x, y) {
+    signal += Double(a) * Double(a)
+    noise += Double(a - b) * Double(a - b)
+  }
+  return 10 * log10(signal / noise)
 }

@@ -115,16 +115,22 @@ public struct OutlierVictimRange: RangeSearch {
         run.reduce(sum) { $0 + (Double($1) - mean) * (Double($1) - mean) }
       } / Double(count)
     let reach = abs(mean) + 3 * variance.squareRoot()
+    let grids = (0..<88).compactMap { step -> ScaledGrid? in
+      var grid = none
+      grid.scale = Float(reach * (0.75 + 0.02 * Double(step))) / format.normalHigh
+      return grid.scale.isNormal ? grid : nil
+    }
+    let errors = [Double](unsafeUninitializedCapacity: grids.count) { errors, count in
+      count = grids.count
+      let errors = errors
+      // On the thread of a row's search this is a plain loop.
+      parallelFor(grids.count) { i in
+        errors.initializeElement(at: i, to: runs.reduce(0) { $0 + error(of: grids[i], on: $1) })
+      }
+    }
     var best = none
     var least = Double.infinity
-    for step in 0..<88 {
-      let scale = Float(reach * (0.75 + 0.02 * Double(step))) / format.normalHigh
-      guard scale.isNormal else { continue }
-      var grid = none
-      grid.scale = scale
-      let error = runs.reduce(0) { $0 + self.error(of: grid, on: $1) }
-      if error < least { (least, best) = (error, grid) }
-    }
+    for (grid, error) in zip(grids, errors) where error < least { (least, best) = (error, grid) }
     return best
   }
 
