@@ -10,14 +10,18 @@ public struct CodeGrid: Sendable {
   public let levels: [Tensor]
   /// Whole numbers shaped as the first level; nil where all are 0.
   public let zeroPoints: Tensor?
+  /// What the one level is in bytes, where the scales were quantized themselves.
+  public let nested: NestedScales?
 
   public init(
-    shape: [Int], format: any NumberFormat, levels: [Tensor], zeroPoints: Tensor? = nil
+    shape: [Int], format: any NumberFormat, levels: [Tensor], zeroPoints: Tensor? = nil,
+    nested: NestedScales? = nil
   ) {
     self.shape = shape
     self.format = format
     self.levels = levels
     self.zeroPoints = zeroPoints
+    self.nested = nested
   }
 
   /// The uniform grids of `table` for a matrix of this shape.
@@ -25,7 +29,8 @@ public struct CodeGrid: Sendable {
     let zeros = table.zeros
     self.init(
       shape: shape, format: format, levels: table.levels(),
-      zeroPoints: zeros.withElements { $0.contains { $0 != 0 } } ? zeros : nil)
+      zeroPoints: zeros.withElements { $0.contains { $0 != 0 } } ? zeros : nil,
+      nested: table.nested)
   }
 
   /// The matrix of these codes, [rows, columns] I8.
@@ -33,7 +38,8 @@ public struct CodeGrid: Sendable {
   /// - Throws: `SchemeError` if shapes do not fit.
   public func quantized(_ codes: Tensor) throws(SchemeError) -> QuantizedTensor {
     try QuantizedTensor(
-      shape: shape, format: format, codes: codes, levels: levels, zeroPoints: zeroPoints)
+      shape: shape, format: format, codes: codes, levels: levels, zeroPoints: zeroPoints,
+      nested: nested)
   }
 
   /// What `codes` [rows, columns] I8 stand for.

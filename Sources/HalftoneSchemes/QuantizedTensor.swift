@@ -20,10 +20,12 @@ public struct QuantizedTensor: Sendable {
   /// multiples of the scales (MLX): there the offset by the scale.
   public let zeroPoints: Tensor?
   public let outliers: OutlierSet?
+  /// What the one level of scales is in bytes, where they were quantized themselves.
+  public let nested: NestedScales?
 
   public init(
     shape: [Int], format: any NumberFormat, codes: Tensor, levels: [Tensor],
-    zeroPoints: Tensor? = nil, outliers: OutlierSet? = nil
+    zeroPoints: Tensor? = nil, outliers: OutlierSet? = nil, nested: NestedScales? = nil
   ) throws(SchemeError) {
     guard shape.count == 2, codes.shape == shape, codes.elementType == .int8 else {
       throw SchemeError("codes \(codes.shape) \(codes.elementType) for a matrix \(shape)")
@@ -39,6 +41,9 @@ public struct QuantizedTensor: Sendable {
     else {
       throw SchemeError("zero points must be floats shaped as the scales, \(levels[0].shape)")
     }
+    guard nested.map({ levels.count == 1 && $0.codes.count == levels[0].count }) ?? true else {
+      throw SchemeError("nested scales for levels of \(levels.map(\.shape))")
+    }
     let elements = 0..<codes.count
     guard outliers?.positions.allSatisfy(elements.contains) ?? true else {
       throw SchemeError("outliers lie outside a matrix \(shape)")
@@ -49,6 +54,7 @@ public struct QuantizedTensor: Sendable {
     self.levels = levels
     self.zeroPoints = zeroPoints
     self.outliers = outliers
+    self.nested = nested
   }
 
   private static func tiles(_ table: Tensor, _ shape: [Int]) -> Bool {
@@ -58,7 +64,9 @@ public struct QuantizedTensor: Sendable {
 
   /// The bytes that codes, scales and zero points take in a packed file, scales as stored in 16 bits.
   public var packedByteCount: Int {
-    let scaleBytes = levels.reduce(0) { $0 + $1.count * 2 }
+    let scaleBytes =
+      nested.map { $0.codes.count + 4 * $0.units.count + 4 }
+      ?? levels.reduce(0) { $0 + $1.count * 2 }
     let zeroBytes = zeroPoints.map { ($0.count * format.bits + 7) / 8 } ?? 0
     return (codes.count * format.bits + 7) / 8 + scaleBytes + zeroBytes
       + (outliers.map { $0.values.count * 8 } ?? 0)
@@ -66,7 +74,8 @@ public struct QuantizedTensor: Sendable {
 
   /// The grids, where the scales are one table of row groups, times one number for all at most.
   public var gridTable: GridTable? {
-    GridTable(format: format, levels: levels, zeroPoints: zeroPoints, rows: shape[0])
+    GridTable(
+      format: format, levels: levels, zeroPoints: zeroPoints, rows: shape[0], nested: nested)
   }
 
   /// The numbers the codes stand for: [rows, columns] float.
@@ -146,7 +155,10 @@ public struct OutlierSet: Sendable, Equatable {
 
 extension GridTable {
   /// The grids of a matrix with so many rows; nil where its scales have another form.
-  init?(format: any NumberFormat, levels: [Tensor], zeroPoints: Tensor?, rows: Int) {
+  init?(
+    format: any NumberFormat, levels: [Tensor], zeroPoints: Tensor?, rows: Int,
+    nested: NestedScales? = nil
+  ) {
     let values = format.levels
     let hasRowUnits =
       levels.count == 2 && rows > 1 && levels[1].shape == [rows, 1]
@@ -169,7 +181,7 @@ extension GridTable {
       unit == 1 ? levels[0] : Tensor(levels[0].values.map { $0 * unit }, shape: levels[0].shape)
     self.init(
       scales: scales, zeros: zeroPoints ?? Tensor(repeating: 0, shape: levels[0].shape),
-      low: format.extent.low, high: format.extent.high, levels: values, unit: unit)
+      low: format.extent.low, high: format.extent.high, levels: values, unit: unit, nested: nested)
   }
 
   /// `weights` [rows, columns] rounded to the nearest codes of these grids.
@@ -197,6 +209,6 @@ extension GridTable {
     }
     return try QuantizedTensor(
       shape: weights.shape, format: format, codes: codes, levels: levels(),
-      zeroPoints: zeros.values.contains { $0 != 0 } ? zeros : nil)
+      zeroPoints: zeros.values.contains { $0 != 0 } ? zeros : nil, nested: nested)
   }
 }

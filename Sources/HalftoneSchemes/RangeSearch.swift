@@ -230,10 +230,12 @@ extension WeightScheme {
         }
       }
     }
+    try self.scales.check(scales)
     let shape = [table.rows, table.columns]
     let grids = GridTable(
       scales: Tensor(scales, shape: shape), zeros: Tensor(zeros, shape: shape),
       low: format.extent.low, high: format.extent.high, levels: format.levels, unit: family.unit)
+    if self.scales == .nested { return try nest(grids, of: weights) }
     guard self.scales.hasRowUnits else { return grids }
     guard table.columns > 1, table.rows > 1 else {
       throw SchemeError(

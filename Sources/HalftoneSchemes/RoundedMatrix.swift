@@ -18,16 +18,18 @@ extension WeightScheme {
   /// ``GridTable/quantize(_:format:)`` make of ``Tensor/float()``, in one pass over the elements.
   ///
   /// No more than a piece for each thread is held as floats, except to search the one range of a scale
-  /// for the whole matrix.
+  /// for the whole matrix. Not for schemes with ``roundsJointly``.
   ///
-  /// - Throws: `SchemeError` if a group does not divide the columns.
+  /// - Throws: `SchemeError` if a group does not divide the columns, or scales exceed their format.
   public func rounded(_ stored: Tensor) throws(SchemeError) -> RoundedMatrix {
+    precondition(!roundsJointly, "\(self) cannot be rounded group by group")
     if case .block = granularity { throw SchemeError("weights take no block granularity") }
     let table = try granularity.tableShape(rows: stored.rows, columns: stored.columns)
     var pass = RoundingPass(self, stored, tableRows: table.rows, tableColumns: table.columns)
     let codes = Tensor(shape: [stored.rows, stored.columns], elementType: .int8) {
       pass.run($0.bindMemory(to: Int8.self))
     }
+    try scales.check(pass.scales)
     let shape = [table.rows, table.columns]
     let zeros = pass.zeros.contains { $0 != 0 } ? Tensor(pass.zeros, shape: shape) : nil
     let grids = GridTable(

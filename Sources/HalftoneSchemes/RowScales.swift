@@ -1,4 +1,4 @@
-import HalftoneTensor
+public import HalftoneTensor
 
 // Scales in two levels, of groups and of rows.
 
@@ -14,8 +14,9 @@ extension WeightScheme {
   /// no less than S_g, so that nothing is clamped that was not.
   ///
   /// Whole numbers, after Dual Grained Quantization's second phase: Ŝ_g = k_g·S with k_g = max(1,
-  /// round(S_g/S)) at most so large that k·(q − z) stays within ±127, and S = r·max S_g/k_max for the r of
-  /// 1.00, 0.99 … 0.20 with the least squared error of the row. The authors measure that error on outputs.
+  /// round(S_g/S)) at most m_g, so that k·(q − z) stays within ±127, and S = r·max S_g/m_g for the r of
+  /// 1.00, 0.99 … 0.20 with the least squared error of the row. The authors measure that error on outputs, as
+  /// the method `dgq` does.
   func splitRows(_ table: GridTable, of weights: Tensor) -> GridTable {
     let (rows, columns, groups) = (weights.rows, weights.columns, table.groups)
     var table = table
@@ -61,23 +62,23 @@ extension WeightScheme {
 
   private func integers(_ grids: inout [ScaledGrid], _ row: UnsafeBufferPointer<Float>) -> Float {
     let width = row.count / grids.count
-    let reach = symmetric ? -format.extent.low : format.extent.high - format.extent.low
-    let most = max(1, (127 / reach).rounded(.down))
+    let most = grids.map(\.largestMultiple)
     let largest = grids.indices.filter { group in
       row[group * width..<(group + 1) * width].contains { $0 != 0 }
-    }.map { grids[$0].scale }.max()
+    }.map { grids[$0].scale / most[$0] }.max()
     guard let largest else {
       for group in grids.indices { grids[group].scale = 1 }
       return 1
     }
     var best: (error: Float, unit: Float, grids: [ScaledGrid])?
     for step in 0...80 {
-      let unit = (1 - 0.01 * Float(step)) * largest / most
+      let unit = (1 - 0.01 * Float(step)) * largest
       guard unit.isNormal else { continue }
       var candidate = grids
       var error: Float = 0
       for group in grids.indices {
-        let multiple = min(max(1, (grids[group].scale / unit).rounded(.toNearestOrEven)), most)
+        let multiple = min(
+          max(1, (grids[group].scale / unit).rounded(.toNearestOrEven)), most[group])
         candidate[group].scale = multiple * unit
         error += Kernels.roundTripError(
           UnsafeBufferPointer(rebasing: row[group * width..<(group + 1) * width]),
@@ -88,5 +89,24 @@ extension WeightScheme {
     guard let best else { return 1 }
     grids = best.grids
     return best.unit
+  }
+}
+
+extension ScaledGrid {
+  /// The largest whole number k with which no k·(q − z) of this grid's codes q exceeds ±127; at least 1.
+  public var largestMultiple: Float { max(1, (127 / max(zero - low, high - zero)).rounded(.down)) }
+}
+
+extension GridTable {
+  /// Whether each group of `weights` holds anything but zeros, row by row.
+  public func usedGroups(of weights: Tensor) -> [Bool] {
+    var used = [Bool](repeating: false, count: weights.rows * groups)
+    weights.withElements { w in
+      forEachRun(rows: 0..<weights.rows, columns: weights.columns) { _, row, run in
+        let group = run.lowerBound % weights.columns / run.count
+        used[row * groups + group] = w[run].contains { $0 != 0 }
+      }
+    }
+    return used
   }
 }

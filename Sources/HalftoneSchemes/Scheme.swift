@@ -25,6 +25,12 @@ public struct WeightScheme: Sendable, Equatable {
   /// Whether a learned factor may change the scales.
   public var scalesAreFree: Bool { scales == .float }
 
+  /// Whether what a weight becomes depends on more than itself and the range of its own group.
+  ///
+  /// Outliers and their victims are rounded together, and scales in two levels are found for a row or for
+  /// the whole matrix.
+  public var roundsJointly: Bool { format is OutlierVictimFormat || scales.isJoint }
+
   /// The format where it is one of integers.
   public var integers: IntegerFormat? { format as? IntegerFormat }
 }

@@ -46,6 +46,9 @@ import Testing
     "weights: { type: twin-log4 }", "weights: { type: olive4 }",
     "weights: { bits: 4, group: 4, symmetric: false, scales: int-row }",
     "weights: { type: fp4, group: 4, scales: pow2-row }",
+    "weights: { type: nf4, group: 4, scales: nested }",
+    "weights: { bits: 4, group: 4, scales: dyadic8 }", "weights: { bits: 6, scales: dyadic16 }",
+    "weights: { type: fp4, granularity: tensor, scales: dyadic8 }",
     "weights: { bits: 8 }\n  inputs: { bits: 8, outlier-threshold: 6 }",
   ]
 

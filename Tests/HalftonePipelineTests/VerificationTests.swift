@@ -60,6 +60,25 @@ import Testing
     #expect(try problems().isEmpty)
   }
 
+  /// Scales of Halftone's own layouts: none is 0, negative or no number, and counts fit.
+  @Test(
+    arguments: [
+      ("type: nf4, group: 4, scales: nested", "weight_scale_mean", [0, 0, 192, 127]),
+      ("type: nf4, group: 4, scales: nested", "weight_scale_unit", [0, 0, 128, 191]),
+      ("type: nf4, group: 4, scales: nested", "weight_scale_unit", [0, 0, 128, 127]),
+      ("type: nf4, group: 4, scales: nested", "weight_scale_mean", [0, 0, 0, 0]),
+      ("bits: 4, scales: dyadic8", "weight_scale", [0]),
+      ("bits: 4, scales: dyadic16", "weight_scale", [0, 0]),
+      ("bits: 4, scales: dyadic16", "weight_scale_shift", [255]),
+    ] as [(String, String, [UInt8])])
+  func scalesOfOurOwnAreChecked(_ scheme: String, _ tensor: String, _ bytes: [UInt8]) throws {
+    try quantize("weights: { \(scheme) }")
+    try patch("\(Self.layer).\(tensor)", at: 0, bytes)
+    let found = try problems()
+    #expect(found.contains { "\($0)".contains(Self.layer) }, "\(found)")
+    #expect(throws: CheckpointError.self) { try Checkpoint(path: output).linearWeight(Self.layer) }
+  }
+
   @Test(arguments: [
     "Resources/models/stories260k", "Resources/models/books-7m",
     "Resources/models/stories260k/llama2c/stories260K.bin",

@@ -19,7 +19,7 @@ extension Checkpoint {
     return .quantized(
       try QuantizedTensor(
         shape: parts.codes.shape, format: parts.scheme.format, codes: parts.codes,
-        levels: parts.scales, zeroPoints: parts.zeros, outliers: outliers))
+        levels: parts.scales, zeroPoints: parts.zeros, outliers: outliers, nested: parts.nested))
   }
 
   /// The codes of a layer whose groups are in activation order; nil for any other.
@@ -31,6 +31,7 @@ extension Checkpoint {
     let scheme: WeightScheme
     let codes: Tensor
     let scales: [Tensor]
+    let nested: NestedScales?
     let zeros: Tensor?
   }
 
@@ -51,14 +52,14 @@ extension Checkpoint {
       try isPacked
       ? packedCodes(module, scheme.format)
       : (byteCodes(stored, scheme.format), .dense)
-    let scales = try scales(module, scheme, codes.shape)
+    let (scales, nested) = try storedScales(module, scheme, codes.shape)
     let zeros = try zeroPoints(module, scheme.format.bits, scales[0].shape, layout)
     guard zeros == nil || scheme.integers != nil else {
       throw CheckpointError(
         .malformed,
         "\(path): \(module) has zero points beside floats; write the checkpoint again without them")
     }
-    return Parts(scheme: scheme, codes: codes, scales: scales, zeros: zeros)
+    return Parts(scheme: scheme, codes: codes, scales: scales, nested: nested, zeros: zeros)
   }
 
   private func grouped(_ module: String, _ parts: Parts) throws -> GroupedCodes? {
@@ -68,7 +69,7 @@ extension Checkpoint {
     let order = try groupOrder(
       module + ".weight_g_idx", columns: parts.codes.columns, groups: parts.scales[0].columns)
     guard let order else { return nil }
-    guard let format = parts.scheme.integers, parts.scales.count == 1 else {
+    guard let format = parts.scheme.integers, parts.scales.count == 1, parts.nested == nil else {
       throw CheckpointError(
         .malformed,
         "\(path): \(module).weight_g_idx: groups in activation order are read for integers only; "
@@ -143,7 +144,7 @@ extension Checkpoint {
   }
 
   /// The one number of a tensor of one element; nil where there is no such tensor.
-  private func number(_ name: String) throws -> Float? {
+  func number(_ name: String) throws -> Float? {
     guard contains(name) else { return nil }
     let tensor = try tensor(name)
     guard tensor.count == 1 else {
@@ -276,67 +277,6 @@ extension Checkpoint {
         .malformed, "\(path): \(name) holds codes outside of \(format.low)...\(format.high)")
     }
     return codes
-  }
-
-  /// The levels of scales.
-  private func scales(
-    _ module: String, _ scheme: WeightScheme, _ shape: [Int]
-  ) throws -> [Tensor] {
-    let name = module + ".weight_scale"
-    let stored = try description(of: name)
-    let table = try scheme.granularity.tableShape(rows: shape[0], columns: shape[1])
-    let matches =
-      stored.shape == [table.rows, table.columns]
-      || table.columns == 1
-        && (stored.shape == [table.rows] || stored.shape == [1] && table.rows == 1)
-    let types = scheme.scales.storedType.map { [$0] } ?? [.float32, .float16, .bfloat16]
-    guard matches, types.contains(stored.type) else {
-      throw CheckpointError(
-        .malformed,
-        "\(path): \(name) is \(stored.type.rawValue) \(stored.shape); "
-          + "a scheme \(scheme.granularity) of a matrix \(shape) needs "
-          + "\(scheme.scales.storedType?.rawValue ?? "floats") [\(table.rows), \(table.columns)]")
-    }
-    guard scheme.scales != .float else {
-      try checkFinite(name)
-      return [try tensor(name).float().reshaped([table.rows, table.columns])]
-    }
-    let known = (0...255).map { scheme.scales.value(of: UInt8($0)) }
-    let values = try withBytes(of: name) { bytes in
-      try bytes.map { byte in
-        guard let value = known[Int(byte)] else {
-          throw CheckpointError(
-            .malformed,
-            "\(path): \(name) holds the byte \(byte), which is no scale above 0; quantize the "
-              + "original model again")
-        }
-        return value
-      }
-    }
-    let scales = Tensor(values, shape: [table.rows, table.columns])
-    if scheme.scales.hasRowUnits { return [scales, try rowScales(module, table.rows)] }
-    guard scheme.scales == .e4m3 else { return [scales] }
-    let global = try number(module + ".weight_global_scale")
-    guard let global, global > 0, global.isFinite, (1 / global).isNormal,
-      ((values.max() ?? 0) * (1 / global)).isFinite
-    else {
-      throw CheckpointError(
-        .malformed, "\(path): \(module).weight_global_scale is missing, not above 0 or too small")
-    }
-    return global == 1 ? [scales] : [scales, Tensor([1 / global], shape: [1, 1])]
-  }
-
-  /// The floats [rows, 1] that the scales of each row are multiples of.
-  private func rowScales(_ module: String, _ rows: Int) throws -> Tensor {
-    let name = module + ".weight_row_scale"
-    let units = try tensor(name).float()
-    guard units.shape == [rows, 1],
-      units.withElements({ $0.allSatisfy { $0.isNormal && $0 > 0 && $0 < 0x1p120 } })
-    else {
-      throw CheckpointError(
-        .malformed, "\(path): \(name) \(units.shape) is not \(rows) floats above 0")
-    }
-    return units
   }
 
   /// Zero points [rows, groups]; nil where all are 0.

@@ -46,7 +46,8 @@ extension ScaleFormat {
   var storedType: StoredType? {
     switch self {
     case .float: nil
-    case .e8m0, .rowPowers, .rowIntegers: .uint8
+    case .e8m0, .rowPowers, .rowIntegers, .dyadic8, .nested: .uint8
+    case .dyadic16: .uint16
     case .e4m3: .float8e4m3
     }
   }
@@ -58,14 +59,21 @@ extension ScaleFormat {
     case .e8m0: "torch.uint8"
     case .e4m3: "torch.float8_e4m3fn"
     // Names in a layout of our own.
-    case .rowPowers, .rowIntegers: rawValue
+    case .rowPowers, .rowIntegers, .dyadic8, .dyadic16, .nested: rawValue
     }
   }
 
   /// The bytes of `scales`, which are such numbers; nil for floats.
   func bytes(_ scales: Tensor) -> [UInt8]? {
     switch self {
-    case .float: nil
+    // Bytes of these are not those of the numbers alone.
+    case .float, .nested: nil
+    case .dyadic8: scales.values.map { UInt8(clamping: dyadic($0).multiplier) }
+    case .dyadic16:
+      scales.values.flatMap { scale in
+        let multiplier = dyadic(scale).multiplier
+        return [UInt8(multiplier & 255), UInt8(clamping: multiplier >> 8)]
+      }
     case .e8m0: scales.values.map { UInt8(clamping: Int($0.exponent) + 127) }
     case .rowPowers: scales.values.map { UInt8(clamping: -Int($0.exponent)) }
     case .rowIntegers: scales.values.map { UInt8(clamping: Int($0)) }
@@ -82,10 +90,16 @@ extension ScaleFormat {
     }
   }
 
+  /// b and c of a scale b/2ᶜ.
+  func dyadic(_ scale: Float) -> Dyadic {
+    Dyadic(nearest: Double(scale), bits: dyadicBits ?? 16)
+  }
+
   /// What `byte` stands for; nil for what is no scale: 0, a negative number or no number.
   func value(of byte: UInt8) -> Float? {
     switch self {
-    case .float: return nil
+    // A byte is not all of these.
+    case .float, .dyadic8, .dyadic16, .nested: return nil
     case .e8m0:
       return byte == 255 ? nil : Float(sign: .plus, exponent: Int(byte) - 127, significand: 1)
     case .rowPowers:

@@ -87,6 +87,14 @@ struct ModuleLayout {
     add("weight_scale", scales, isPerTensor ? [1] : table)
     if weights.scales == .e4m3 { add("weight_global_scale", .float32, [1]) }
     if weights.scales.hasRowUnits { add("weight_row_scale", .float32, [table[0], 1]) }
+    if weights.scales.dyadicBits != nil {
+      add("weight_scale_shift", .uint8, isPerTensor ? [1] : table)
+    }
+    if weights.scales == .nested {
+      let units = (table[0] * table[1] + NestedScales.run - 1) / NestedScales.run
+      add("weight_scale_unit", .float32, [units])
+      add("weight_scale_mean", .float32, [1])
+    }
     if !weights.symmetric {
       if packsZeros {
         let words = PackedCodes.denseWords(table[0], bits: bits)
@@ -121,17 +129,7 @@ struct ModuleLayout {
     } else {
       try put("weight", weight.codes)
     }
-    if let bytes = weights.scales.bytes(weight.levels[0]) {
-      try bytes.withUnsafeBytes { try write("\(module).weight_scale", $0) }
-    } else {
-      try put("weight_scale", try stored(weight.levels[0]))
-    }
-    if weights.scales == .e4m3 {
-      // What the codes' values are divided by.
-      let unit = weight.levels.count > 1 ? weight.levels[1].scalar : 1
-      try put("weight_global_scale", Tensor([1 / unit]))
-    }
-    if weights.scales.hasRowUnits { try put("weight_row_scale", weight.levels[1]) }
+    try encodeScales(weight, put)
     if !weights.symmetric {
       let zeros = (weight.zeroPoints ?? Tensor(repeating: 0, shape: table)).converted(to: .int8)
       try put(
@@ -157,6 +155,36 @@ struct ModuleLayout {
     }
   }
 
+  private func encodeScales(
+    _ weight: QuantizedTensor, _ put: (String, Tensor) throws -> Void
+  ) throws {
+    let (scales, format) = (weight.levels[0], weights.scales)
+    func bytes(_ bytes: [UInt8]) -> Tensor {
+      Tensor(shape: [bytes.count], elementType: .uint8) { $0.copyBytes(from: bytes) }
+    }
+    if let nested = weight.nested {
+      try put("weight_scale", nested.codeTensor)
+      try put("weight_scale_unit", Tensor(nested.units))
+      try put("weight_scale_mean", Tensor([nested.mean]))
+      return
+    }
+    if let stored = format.bytes(scales) {
+      try put("weight_scale", bytes(stored))
+    } else {
+      try put("weight_scale", try stored(scales))
+    }
+    if format.dyadicBits != nil {
+      let shifts = scales.values.map { UInt8(clamping: format.dyadic($0).shift) }
+      try put("weight_scale_shift", bytes(shifts))
+    }
+    if format == .e4m3 {
+      // What the codes' values are divided by.
+      let unit = weight.levels.count > 1 ? weight.levels[1].scalar : 1
+      try put("weight_global_scale", Tensor([1 / unit]))
+    }
+    if format.hasRowUnits { try put("weight_row_scale", weight.levels[1]) }
+  }
+
   private func mismatch(_ problem: String) -> CheckpointError {
     CheckpointError(.malformed, "\(module) cannot be written as compressed-tensors: \(problem)")
   }
@@ -166,6 +194,15 @@ struct ModuleLayout {
     let levels = weights.scales == .e4m3 ? 1...2 : weights.scales.hasRowUnits ? 2...2 : 1...1
     guard levels.contains(weight.levels.count) else {
       throw mismatch("it has \(weight.levels.count) levels of scales")
+    }
+    guard (weight.nested != nil) == (weights.scales == .nested) else {
+      throw mismatch("its scales are not as scales: \(weights.scales.rawValue) has them")
+    }
+    if let bits = weights.scales.dyadicBits {
+      let isDyadic = weight.levels[0].values.allSatisfy {
+        $0 > 0 && $0.isFinite && Float(Dyadic(nearest: Double($0), bits: bits).value) == $0
+      }
+      guard isDyadic else { throw mismatch("its scales are no fractions b/2^c of \(bits) bits") }
     }
     guard weight.shape == shape, weight.levels[0].shape == table,
       weight.format.name == weights.format.name

@@ -159,6 +159,7 @@ extension Checkpoint {
     let suffixes =
       [
         "weight_packed", "weight_scale", "weight_zero_point", "weight_shape", "weight_global_scale",
+        "weight_row_scale", "weight_scale_shift", "weight_scale_unit", "weight_scale_mean",
         "weight_g_idx", "input_scale", "input_zero_point", "input_global_scale",
       ] + LayerAdditions.ownSuffixes
     return try names.compactMap { name in
@@ -172,6 +173,9 @@ extension Checkpoint {
       let isUsed =
         switch suffix {
         case "weight_global_scale": scheme?.weights?.scales == .e4m3
+        case "weight_row_scale": scheme?.weights?.scales.hasRowUnits ?? false
+        case "weight_scale_shift": scheme?.weights?.scales.dyadicBits != nil
+        case "weight_scale_unit", "weight_scale_mean": scheme?.weights?.scales == .nested
         case "input_scale", "input_zero_point": scheme?.inputs?.dynamic == false
         case "input_global_scale": scheme?.inputs?.scales == .e4m3
         default: true

@@ -79,9 +79,10 @@ public struct GPTQ: LayerSolver, Equatable {
     guard blockSize > 0 else {
       throw SchemeError("gptq: block-size is \(blockSize); use a positive number, such as 128")
     }
-    if let scales = scheme.weights?.scales, scales.hasRowUnits, !staticGroups {
+    if let scales = scheme.weights?.scales, scales.isJoint, !staticGroups {
       throw SchemeError(
-        "gptq: scales: \(scales.rawValue) are found for a whole row; use static-groups: true")
+        "gptq: scales: \(scales.rawValue) are found for several groups at once; use "
+          + "static-groups: true")
     }
     if case .group = scheme.weights?.granularity, actOrder, !staticGroups {
       throw SchemeError(

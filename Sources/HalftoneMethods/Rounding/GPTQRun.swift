@@ -97,7 +97,8 @@ struct GPTQRun {
     return try QuantizedTensor(
       shape: [rows, columns], format: layout.scheme.format, codes: stored,
       levels: layout.grids.levels(Tensor(scales, shape: table)),
-      zeroPoints: zeros.contains { $0 != 0 } ? Tensor(zeros, shape: table) : nil)
+      zeroPoints: zeros.contains { $0 != 0 } ? Tensor(zeros, shape: table) : nil,
+      nested: layout.grids.nested)
   }
 }
 

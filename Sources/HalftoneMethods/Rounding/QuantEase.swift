@@ -196,7 +196,8 @@ public struct QuantEase: LayerSolver, Equatable {
     return try QuantizedTensor(
       shape: codes.shape, format: codes.format, codes: codes.codes, levels: codes.levels,
       zeroPoints: codes.zeroPoints,
-      outliers: OutlierSet(positions: positions, values: positions.map { elements[$0] }))
+      outliers: OutlierSet(positions: positions, values: positions.map { elements[$0] }),
+      nested: codes.nested)
   }
 }
 

@@ -38,6 +38,12 @@ extension BlockResult {
       if layer.weight.levels.count > 1 {
         tensors.append((name + ".unit", layer.weight.levels[1]))
       }
+      if let nested = layer.weight.nested {
+        tensors += [
+          (name + ".scale_codes", nested.codeTensor), (name + ".scale_units", Tensor(nested.units)),
+          (name + ".scale_mean", Tensor([nested.mean])),
+        ]
+      }
       if let zeros = layer.weight.zeroPoints { tensors.append((name + ".zeros", zeros)) }
       tensors += try layer.additions.tensors().map { (name + "." + $0.suffix, $0.tensor) }
       switch layer.inputs {
@@ -96,16 +102,21 @@ extension BlockResult {
     }
     func format(_ word: String) throws -> any NumberFormat {
       guard let format = NumberFormats.named(word) else {
-        throw SchemeError("\(name): there is no number format '\(word)'")
+        throw SchemeError("\(name): \(NumberFormats.unknown(word))")
       }
       return format
     }
     let shape = try file.description(of: name + ".codes").shape
     let additions = try LayerAdditions(rows: shape[0], columns: shape[1]) { try optional("." + $0) }
+    let nested = try optional(".scale_codes").map { codes in
+      try NestedScales.loaded(
+        codes: codes.withBytes { Array($0) }, units: tensor(".scale_units").values,
+        mean: tensor(".scale_mean").scalar)
+    }
     let weight = try QuantizedTensor(
       shape: shape, format: try format(note.format), codes: tensor(".codes"),
       levels: [tensor(".scales")] + [optional(".unit")].compactMap { $0 },
-      zeroPoints: optional(".zeros"), outliers: additions.outliers)
+      zeroPoints: optional(".zeros"), outliers: additions.outliers, nested: nested)
     let inputs: InputQuantizer? =
       switch note.inputs {
       case nil: nil

@@ -19,20 +19,11 @@ public struct FormatStudy {
     ///
     /// - Throws: `SchemeError` for a word that is no format.
     public init(_ word: String, _ granularity: Granularity, range: RangeRule) throws(SchemeError) {
-      let block = NumberFormats.blocks[word]
-      guard let format = NumberFormats.named(block?.format ?? word) else {
-        throw SchemeError(
-          "there is no number format '\(word)'; use int2 to int8, "
-            + NumberFormats.words.dropFirst().joined(separator: ", ") + ", "
-            + NumberFormats.blocks.keys.sorted().joined(separator: ", "))
-      }
-      guard format.extent.low < 0 else {
-        throw SchemeError("'\(word)' has no negative numbers, and weights have")
-      }
+      var fields = WeightFields()
+      (fields.type, fields.granularity, fields.range) = (word, granularity, range)
+      guard let scheme = try fields.scheme() else { throw NumberFormats.unknown(word) }
       self.word = word
-      scheme = WeightScheme(
-        format: format, granularity: block.map { .group($0.group) } ?? granularity, range: range,
-        scales: block?.scales ?? .float)
+      self.scheme = scheme
     }
   }
 
@@ -156,7 +147,8 @@ public struct FormatStudy {
       let error = reference.flatMap { y in input.map { Self.ratio(y, $0.linear(rounded)) } }
       let bits =
         Double(choice.scheme.format.bits)
-        + Double(choice.scheme.scales.storedBits * table.scales.count) / Double(weights.count)
+        + Double(choice.scheme.scales.storedBits(rows: table.scales.rows, groups: table.groups))
+        / Double(weights.count)
       totals[i].decibels += decibels
       totals[i].least = min(totals[i].least, decibels)
       totals[i].logError += log(error ?? noise)

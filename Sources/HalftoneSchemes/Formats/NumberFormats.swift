@@ -17,7 +17,7 @@ public enum NumberFormats {
     public let scales: ScaleFormat
   }
 
-  /// The formats of the Microscaling specification, and NVFP4.
+  /// The formats of the Microscaling specification, NVFP4, and NF4 as QLoRA has it.
   public static let blocks: [String: BlockFormat] = [
     "mxfp4": BlockFormat(format: "e2m1", group: 32, scales: .e8m0),
     "mxfp6": BlockFormat(format: "e2m3", group: 32, scales: .e8m0),
@@ -26,6 +26,7 @@ public enum NumberFormats {
     "mxfp8-e5m2": BlockFormat(format: "e5m2", group: 32, scales: .e8m0),
     "mxint8": BlockFormat(format: "int8", group: 32, scales: .e8m0),
     "nvfp4": BlockFormat(format: "e2m1", group: 16, scales: .e4m3),
+    "nf4-double": BlockFormat(format: "nf4", group: 64, scales: .nested),
   ]
 
   /// Words that ``named(_:)`` knows, for messages.
@@ -33,6 +34,15 @@ public enum NumberFormats {
     "int", "fp8", "fp4", "nf4", "e4m3", "e5m2", "e3m4", "e2m5", "e3m2", "e2m3", "e2m1", "e3m0",
     "ternary", "binary", "olive4", "log4", "ulog4", "twin-log4", "tan4",
   ]
+
+  /// What to say of a word that stands for none.
+  public static func unknown(_ word: String) -> SchemeError {
+    SchemeError(
+      "there is no number format '\(word)'; use int2 to int8, "
+        + words.dropFirst().joined(separator: ", ") + ", for weights also "
+        + blocks.keys.sorted().joined(separator: ", ") + " (Documentation/NumberFormats.md has all)"
+    )
+  }
 
   /// The format of a word: "int4", "fp8", "nf4", or of floats of any division, "e3m2", "e4m3fn", "e4m3b8fn".
   ///

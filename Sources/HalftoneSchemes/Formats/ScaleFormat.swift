@@ -22,11 +22,46 @@ public enum ScaleFormat: String, Sendable, CaseIterable {
   /// Zhang et al. *Dual Grained Quantization: Efficient Fine-Grained Quantization for LLM.* 2023.
   /// <https://arxiv.org/abs/2310.04836>
   case rowIntegers = "int-row"
+  /// Dyadic numbers b/2ᶜ with b of 8 bits, so that integers are rescaled by a product and a shift.
+  ///
+  /// Yao et al. *HAWQ-V3: Dyadic Neural Network Quantization.* ICML 2021.
+  /// <https://arxiv.org/abs/2011.10680>
+  case dyadic8
+  /// The same with b of 16 bits.
+  case dyadic16
+  /// 8-bit numbers around the mean of all, with a float for each 256 of them: QLoRA's double quantization.
+  ///
+  /// Dettmers, Pagnoni, Holtzman, Zettlemoyer. *QLoRA: Efficient Finetuning of Quantized LLMs.* NeurIPS
+  /// 2023. <https://arxiv.org/abs/2305.14314>
+  case nested
 }
 
 extension ScaleFormat {
-  /// The bits of a scale in a file, of floats where they are 32.
-  public var storedBits: Int { self == .float ? 32 : 8 }
+  /// The bits that the scales of `rows` rows with `groups` scales each take in a file, floats 32 each.
+  public func storedBits(rows: Int, groups: Int) -> Int {
+    let count = rows * groups
+    return switch self {
+    case .float: 32 * count
+    case .e8m0: 8 * count
+    case .e4m3: 8 * count + 32
+    case .rowPowers, .rowIntegers: 8 * count + 32 * rows
+    case .dyadic8: 16 * count
+    case .dyadic16: 24 * count
+    case .nested: 8 * count + 32 * ((count + NestedScales.run - 1) / NestedScales.run) + 32
+    }
+  }
+
+  /// Whether a scale depends on those of other groups, so that all are found before a weight is rounded.
+  public var isJoint: Bool { hasRowUnits || self == .nested }
+
+  /// The bits of b in scales b/2ᶜ; nil for others.
+  public var dyadicBits: Int? {
+    switch self {
+    case .dyadic8: 8
+    case .dyadic16: 16
+    default: nil
+    }
+  }
 }
 
 /// The scales a search may choose, which are all multiples of a matrix's own.
@@ -63,7 +98,10 @@ struct ScaleRule {
   /// end may be clamped; other scales are rounded to nearest, none to 0.
   func rounded(_ scale: Float, reach: Float) -> Float {
     switch format {
-    case .float, .rowPowers, .rowIntegers: return scale
+    case .float, .rowPowers, .rowIntegers, .nested: return scale
+    case .dyadic8, .dyadic16:
+      let bits = format.dyadicBits ?? 16
+      return Float(Dyadic(nearest: Double(scale), bits: bits).value)
     case .e8m0:
       guard reach.isNormal else { return 1 }
       // 2⁻¹²⁷, the least that files hold, is no normal float.

@@ -12,10 +12,12 @@ public struct GridTable: Sendable {
   public var unit: Float
   /// [rows, 1], where the scales of a row are multiples of a float of its own.
   public var rowUnits: Tensor?
+  /// What `scales` are in bytes, where they were quantized themselves.
+  public var nested: NestedScales?
 
   public init(
     scales: Tensor, zeros: Tensor, low: Float, high: Float, levels: LevelTable? = nil,
-    unit: Float = 1, rowUnits: Tensor? = nil
+    unit: Float = 1, rowUnits: Tensor? = nil, nested: NestedScales? = nil
   ) {
     precondition(scales.shape.count == 2 && zeros.shape == scales.shape)
     self.scales = scales
@@ -25,6 +27,7 @@ public struct GridTable: Sendable {
     self.levels = levels
     self.unit = unit
     self.rowUnits = rowUnits
+    self.nested = nested
   }
 
   public var groups: Int { scales.shape[1] }
