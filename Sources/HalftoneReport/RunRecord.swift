@@ -140,6 +140,20 @@ public struct LayerRecord: Codable, Equatable, Sendable {
   public var errorRTN: Double
   public var seconds: Double
   public var warnings: [String]
+  /// What the run chose the layer's format from; null where the recipe states one.
+  public var choices: [Choice]?
+
+  /// A format, and the relative error of rounding to nearest with it: of the outputs on the calibration text,
+  /// of the weights without text.
+  public struct Choice: Codable, Equatable, Sendable {
+    public var format: String
+    public var error: Double
+
+    public init(format: String, error: Double) {
+      self.format = format
+      self.error = error
+    }
+  }
 
   public init(
     name: String, scheme: String, method: String, errorBefore: Double, errorAfter: Double,
@@ -156,7 +170,7 @@ public struct LayerRecord: Codable, Equatable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case name, scheme, method, seconds, warnings
+    case name, scheme, method, seconds, warnings, choices
     case errorBefore = "error_before"
     case errorAfter = "error_after"
     case errorRTN = "error_rtn"

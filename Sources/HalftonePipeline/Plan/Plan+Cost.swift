@@ -88,11 +88,7 @@ extension Plan {
 
   /// Whether each weight is rounded to nearest on its own, and nothing else done.
   var isRounding: Bool {
-    // Outliers and their victims are rounded together, and scales in two levels are found for a row.
-    let isJoint = layers.contains { layer in
-      guard let weights = layer.scheme?.weights else { return false }
-      return weights.format is OutlierVictimFormat || weights.scales.hasRowUnits
-    }
+    let isJoint = layers.contains { $0.scheme?.weights?.roundsJointly ?? false }
     return recipe.steps.count == 1 && recipe.method is RoundToNearest && !isJoint
   }
 
@@ -121,7 +117,10 @@ extension Plan {
     let activationStreams = 6 * streamBytes
     let learning = training.iterations > 0
     // Whole networks: variables and moments are counted there.
-    let block = blockWeights * 4 * (trainsNetwork ? 8 : learning ? 12 * window : 4)
+    let block = max(
+      blockWeights * 4 * (trainsNetwork ? 8 : learning ? 12 * window : 4),
+      // Formats to choose from: each rounded weight and its difference.
+      blockWeights * 4 * (2 + 2 * (layers.compactMap { $0.choice?.schemes.count }.max() ?? 0)))
     let hessian = withCalibration && !learning ? 3 * widest * widest * 8 : 0
     let pieceTokens = max(BlockRunner.tokensPerPiece, training.batch * calibration.length)
     let activations = activationBytes(tokens: pieceTokens) * (learning ? 4 * window : 1)

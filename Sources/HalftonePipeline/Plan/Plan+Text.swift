@@ -6,7 +6,7 @@ extension Plan {
     let rows = layers.map { layer in
       [
         layer.module.name, "\(layer.module.rows) x \(layer.module.columns)",
-        layer.scheme.map(Self.describe) ?? "as it is",
+        Self.describe(layer) ?? "as it is",
         ByteSize.text(layer.module.byteCount), ByteSize.text(layer.bytesAfter),
         ByteSize.fixed(Double(layer.bytesAfter * 8) / Double(max(1, layer.count)), 2),
       ]
@@ -36,8 +36,13 @@ extension Plan {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  static func describe(_ scheme: LayerScheme) -> String {
-    var text = scheme.weights.map { "\($0)" } ?? "weights as they are"
+  /// nil for a layer that stays as it is.
+  static func describe(_ layer: Layer) -> String? {
+    layer.scheme.map { describe($0, layer.choice?.isSettled == false ? layer.choice : nil) }
+  }
+
+  static func describe(_ scheme: LayerScheme, _ choice: SchemeChoice? = nil) -> String {
+    var text = choice?.description ?? scheme.weights.map { "\($0)" } ?? "weights as they are"
     if let inputs = scheme.inputs { text += ", inputs \(inputs)" }
     return text
   }

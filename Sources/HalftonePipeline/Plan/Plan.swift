@@ -18,6 +18,9 @@ public struct Plan: Sendable {
     public var module: ModelLayout.Module
     /// nil where the layer stays as it is.
     public var scheme: LayerScheme?
+    /// What the run chooses from, and then what that gave; nil where nothing is left open.
+    public var choice: SchemeChoice?
+    /// At most, where there is a choice.
     public var bytesAfter: Int
     /// Of those, what the steps add to the codes, scales and zero points.
     public var extraBytes = 0
@@ -77,6 +80,26 @@ public struct Plan: Sendable {
           + "the model was made for; use calibration: { length: \(model.contextLength) } "
           + "or --length \(model.contextLength)")
     }
+  }
+
+  /// Puts what a run chose for the layer at `index` in the place of its choice.
+  ///
+  /// - Throws: `SchemeError` if the scheme does not fit the layer.
+  mutating func settle(
+    _ index: Int, _ weights: WeightScheme, errors: [Double]
+  ) throws(SchemeError) {
+    guard var scheme = layers[index].scheme else { return }
+    let module = layers[index].module
+    scheme.weights = weights
+    layers[index].scheme = scheme
+    layers[index].choice?.settle(errors)
+    layers[index].extraBytes = recipe.steps.reduce(0) {
+      $0 + $1.part.extraBytes(scheme, rows: module.rows, columns: module.columns)
+    }
+    layers[index].bytesAfter =
+      try CompressedTensorsWriter.Module(
+        name: module.name, weights: weights, inputs: scheme.inputs
+      ).byteCount(rows: module.rows, columns: module.columns) + layers[index].extraBytes
   }
 
   // MARK: - Sizes
@@ -166,35 +189,53 @@ extension Recipe {
     guard !ignore.contains(where: { $0.matches(module.name) }) else { return layer }
     let fields = overrides.filter { $0.targets.contains { $0.matches(module.name) } }
       .reduce(scheme) { $0.overlaid(with: $1.fields) }
-    guard let scheme = try resolve(fields, module), scheme.weights != nil else {
-      return layer
-    }
+    let schemes = try resolve(fields, module)
+    guard let scheme = schemes.first else { return layer }
     layer.scheme = scheme
-    layer.extraBytes = steps.reduce(0) {
-      $0 + $1.part.extraBytes(scheme, rows: module.rows, columns: module.columns)
-    }
-    layer.bytesAfter = try packedByteCount(scheme, module, fields) + layer.extraBytes
+    layer.choice = SchemeChoice(schemes.compactMap(\.weights), fields.adaptiveGroups)
+    layer.extraBytes =
+      schemes.map { scheme in
+        steps.reduce(0) {
+          $0 + $1.part.extraBytes(scheme, rows: module.rows, columns: module.columns)
+        }
+      }.max() ?? 0
+    var bytes = 0
+    for scheme in schemes { bytes = max(bytes, try packedByteCount(scheme, module, fields)) }
+    layer.bytesAfter = bytes + layer.extraBytes
     return layer
   }
 
+  /// The schemes that a layer may have; none where it stays as it is.
   private func resolve(
     _ fields: SchemeFields, _ module: ModelLayout.Module
-  ) throws(RecipeError) -> LayerScheme? {
-    guard case .fields(let weightFields) = fields.weights else { return nil }
-    var scheme: LayerScheme
+  ) throws(RecipeError) -> [LayerScheme] {
+    guard case .fields(let weightFields) = fields.weights else { return [] }
+    var schemes: [LayerScheme]
     do {
-      guard let weights = try weightFields.scheme() else { return nil }
-      scheme = LayerScheme(weights: weights)
+      schemes = try weightFields.schemes().map { LayerScheme(weights: $0) }
     } catch {
       throw RecipeError(file: source, line: weightFields.bitsLine, "\(module.name): \(error)")
     }
+    if let groups = fields.adaptiveGroups {
+      for i in schemes.indices {
+        schemes[i].weights?.granularity = groups.finest(columns: module.columns)
+      }
+    }
     if case .fields(let inputs) = fields.inputs {
       do {
-        scheme.inputs = try inputs.scheme()
+        let inputs = try inputs.scheme()
+        for i in schemes.indices { schemes[i].inputs = inputs }
       } catch {
         throw RecipeError(file: source, line: inputs.line, "\(module.name): \(error)")
       }
     }
+    for scheme in schemes { try check(scheme, module) }
+    return schemes
+  }
+
+  private func check(
+    _ scheme: LayerScheme, _ module: ModelLayout.Module
+  ) throws(RecipeError) {
     for step in steps {
       do {
         if let format = scheme.weights?.format as? OutlierVictimFormat,
@@ -207,7 +248,6 @@ extension Recipe {
         throw RecipeError(file: source, line: step.line, "\(module.name): \(error)")
       }
     }
-    return scheme
   }
 
   /// Codes, scales and zero points as the checkpoint stores them.
@@ -224,5 +264,15 @@ extension Recipe {
       if case .fields(let weights) = fields.weights { line = weights.granularityLine }
       throw RecipeError(file: source, line: line, "\(module.name): \(error)")
     }
+  }
+}
+
+extension SchemeFields {
+  /// Where the run chooses the size of groups.
+  var adaptiveGroups: AdaptiveGroups? {
+    guard case .fields(let weights) = weights, let threshold = weights.adaptiveThreshold,
+      case .group(let least) = weights.granularity
+    else { return nil }
+    return AdaptiveGroups(threshold: threshold, least: least)
   }
 }

@@ -59,7 +59,7 @@ public struct PlanDocument: Codable, Equatable, Sendable {
     layers = plan.layers.map { layer in
       Layer(
         name: layer.module.name, shape: [layer.module.rows, layer.module.columns],
-        scheme: layer.scheme.map(Plan.describe), bytesBefore: layer.module.byteCount,
+        scheme: Plan.describe(layer), bytesBefore: layer.module.byteCount,
         bytesAfter: layer.bytesAfter,
         bitsPerWeight: Double(layer.bytesAfter * 8) / Double(max(1, layer.count)))
     }

@@ -90,11 +90,13 @@ extension WeightFields {
   fileprivate func canonicalFields(isBase: Bool) -> [(String, String?)] {
     var group: String?
     if case .group(let size) = granularity { group = "\(size)" }
-    let word = group == nil ? granularity.map { "\($0)" } : "group"
+    let isAdaptive = adaptiveThreshold != nil
+    let word = group == nil ? granularity.map { "\($0)" } : isAdaptive ? "adaptive" : "group"
+    let types = ([type].compactMap { $0 } + alternatives).joined(separator: ", ")
     return [
-      ("type", type ?? (isBase ? "int" : nil)), ("bits", bits.map { "\($0)" }),
-      ("granularity", word),
-      ("group", group),
+      ("type", alternatives.isEmpty ? type ?? (isBase ? "int" : nil) : "[ \(types) ]"),
+      ("bits", bits.map { "\($0)" }), ("granularity", word), ("group", group),
+      ("threshold", adaptiveThreshold.map { "\($0)" }),
       ("symmetric", symmetric.map { "\($0)" }), ("range", range?.rawValue),
       ("scales", scales?.rawValue),
     ]

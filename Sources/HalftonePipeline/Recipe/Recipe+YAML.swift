@@ -92,57 +92,11 @@ extension SchemeFields {
 
 extension RecipeNode {
   /// "int" or a word that ``NumberFormats`` knows.
-  fileprivate func numberFormat(inBlocks: Bool) throws(RecipeError) -> String {
+  func numberFormat(inBlocks: Bool) throws(RecipeError) -> String {
     let word = try string()
     if NumberFormats.named(word) != nil { return word }
     return try self.word(
       of: NumberFormats.words + (inBlocks ? NumberFormats.blocks.keys.sorted() : []))
-  }
-}
-
-extension WeightFields {
-  fileprivate init(_ node: RecipeNode) throws(RecipeError) {
-    let fields = try node.fields([
-      "type", "bits", "granularity", "group", "symmetric", "range", "scales",
-    ])
-    if let node = fields["type"] { try readType(node, alone: fields) }
-    if let node = fields["bits"] { (bits, bitsLine) = (try node.int(in: 2...8), node.line) }
-    symmetric = try fields["symmetric"]?.bool()
-    if let word = try fields["range"]?.word(of: RangeRule.allCases.map(\.rawValue)) {
-      range = RangeRule(rawValue: word)
-    }
-    if let word = try fields["scales"]?.word(of: ScaleFormat.allCases.map(\.rawValue)) {
-      scales = ScaleFormat(rawValue: word)
-    }
-    let words = ["tensor", "channel", "group"]
-    let word = try fields["granularity"]?.word(of: words)
-    let line = (fields["group"] ?? fields["granularity"])?.line ?? node.line
-    switch (word, try fields["group"]?.int(in: 1...Int.max)) {
-    case (nil, let group?), ("group", let group?): granularity = .group(group)
-    case ("group", nil):
-      throw RecipeError(file: node.file, line: line, "granularity: group needs 'group: SIZE'")
-    case (let other?, .some):
-      throw RecipeError(
-        file: node.file, line: line,
-        "'group' contradicts granularity: \(other); use granularity: group, or leave group out")
-    case ("tensor", nil): granularity = .tensor
-    case ("channel", nil): granularity = .channel
-    default: return
-    }
-    granularityLine = line
-  }
-
-  /// A type of blocks settles groups and scales, which then must not be stated.
-  private mutating func readType(
-    _ node: RecipeNode, alone fields: [String: RecipeNode]
-  ) throws(RecipeError) {
-    let word = try node.numberFormat(inBlocks: true)
-    (type, bitsLine) = (word, node.line)
-    guard NumberFormats.blocks[word] != nil else { return }
-    granularityLine = node.line
-    for key in ["granularity", "group", "scales"] where fields[key] != nil {
-      throw node.error("type: \(word) settles '\(key)'; leave it out")
-    }
   }
 }
 

@@ -40,8 +40,13 @@ extension SchemeFields.Part {
 public struct WeightFields: Sendable, Equatable {
   /// "int", or a word of ``NumberFormats``, with or without groups of its own.
   public var type: String?
+  /// Other types that a run may choose for a layer.
+  public var alternatives: [String] = []
   public var bits: Int?
+  /// With ``adaptiveThreshold``, groups of the least size.
   public var granularity: Granularity?
+  /// α of ``AdaptiveGroups``, where the run chooses the size of groups for a layer.
+  public var adaptiveThreshold: Float?
   public var symmetric: Bool?
   public var range: RangeRule?
   public var scales: ScaleFormat?
@@ -65,8 +70,9 @@ public struct WeightFields: Sendable, Equatable {
           result.conflict = "type: int needs 'bits' where the others are \(type ?? "int")"
         }
       }
-      result.type = changed
-    } else if let type, NumberFormats.blocks[type] != nil,
+      (result.type, result.alternatives) = (changed, other.alternatives)
+    } else if let type,
+      ([type] + alternatives).contains(where: { NumberFormats.blocks[$0] != nil }),
       other.granularity != nil || other.scales != nil
     {
       result.conflict = "type: \(type) settles granularity and scales; state another type with them"
@@ -74,11 +80,30 @@ public struct WeightFields: Sendable, Equatable {
     if let bits = other.bits { (result.bits, result.bitsLine) = (bits, other.bitsLine) }
     if let granularity = other.granularity {
       (result.granularity, result.granularityLine) = (granularity, other.granularityLine)
+      result.adaptiveThreshold = other.adaptiveThreshold
     }
     result.symmetric = other.symmetric ?? symmetric
     result.range = other.range ?? range
     result.scales = other.scales ?? scales
     return result
+  }
+
+  /// The schemes of all types, among which a run chooses; none without a format.
+  func schemes() throws(SchemeError) -> [WeightScheme] {
+    guard let first = try scheme() else { return [] }
+    var schemes = [first]
+    for word in alternatives {
+      var fields = self
+      fields.type = word
+      guard let scheme = try fields.scheme() else { throw NumberFormats.unknown(word) }
+      guard scheme.format.bits == first.format.bits else {
+        throw SchemeError(
+          "type: \(word) has \(scheme.format.bits) bits and \(first.format.name) has "
+            + "\(first.format.bits); a choice is between formats of as many bits")
+      }
+      schemes.append(scheme)
+    }
+    return schemes
   }
 
   /// The scheme, symmetric min-MSE per channel where nothing else is said; nil without a format.
@@ -114,7 +139,7 @@ private func numberFormat(
     return try IntegerFormat(bits: bits)
   }
   guard let format = NumberFormats.named(type) else {
-    throw SchemeError("there is no number format '\(type)'")
+    throw NumberFormats.unknown(type)
   }
   guard bits == nil || bits == format.bits else {
     throw SchemeError(

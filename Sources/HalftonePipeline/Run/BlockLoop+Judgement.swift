@@ -148,6 +148,7 @@ extension BlockLoop {
       name: name, scheme: Plan.describe(scheme),
       method: plan.recipe.steps.map(\.name).joined(separator: " + "), errorBefore: errors[0],
       errorAfter: errors[2], errorRTN: errors[1], seconds: 0, warnings: layer.warnings)
+    record.choices = plan.layers.first { $0.module.name == name }?.choice?.records
     if let zeros = measured.zeroChannels[name], zeros > 0 {
       record.warnings.append("\(zeros) input channels are zero in all held-out rows")
     }

@@ -101,12 +101,16 @@ struct BlockLoop {
     guard let calibration else { return nil }
     return Network(
       model: model, ids: calibration.ids, schemes: { plan.schemes(ofBlock: $0) },
-      prepared: { index, stream in
-        let streams = Streams(original: stream, quantized: stream)
-        var problem = problem(index, try model.block(index), streams, nil) { _ in }
-        _ = try transform(&problem)
-        return problem.block
-      })
+      prepared: prepared)
+  }
+
+  /// Block `index` with its original weights as the recipe's transforms leave it, given what enters it in the
+  /// original network; without, as it is.
+  func prepared(_ index: Int, _ stream: ActivationStream?) throws -> any TransformerBlock {
+    let streams = stream.map { Streams(original: $0, quantized: $0) }
+    var problem = problem(index, try model.block(index), streams, nil) { _ in }
+    _ = try transform(&problem)
+    return problem.block
   }
 
   // MARK: - Numbers that are none

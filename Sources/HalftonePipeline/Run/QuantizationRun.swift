@@ -68,11 +68,11 @@ public struct QuantizationRun {
     let calibration = try readCalibration(tokenizer)
     calibration?.warnings.forEach(warn)
     let before = try perplexity(opened, tokenizer)
-    let work = Work(
-      opened: opened, plan: plan, calibration: calibration, tokenizer: tokenizer,
-      perplexityBefore: before, start: start)
     progress(RunProgress(phase: "reading the model", fraction: 0))
     try opened.store.checkSideFiles()
+    let work = Work(
+      opened: opened, plan: try settled(plan, opened, calibration), calibration: calibration,
+      tokenizer: tokenizer, perplexityBefore: before, start: start)
     if streams, StreamedRun.serves(plan, options) {
       return try StreamedRun(run: self, work: work)(target)
     }
@@ -121,6 +121,25 @@ public struct QuantizationRun {
     if let memory = options.memory {
       try plan.check(memory, hasText, streams: StreamedRun.serves(plan, options))
     }
+  }
+
+  /// The plan with the choices that the recipe leaves to the run.
+  private func settled(
+    _ plan: Plan, _ opened: OpenedModel, _ calibration: Calibration?
+  ) throws -> Plan {
+    let loop = BlockLoop(
+      model: opened.model, source: options.model, plan: plan, calibration: calibration,
+      seed: options.seed)
+    return try SchemeSearch(loop: loop, store: opened.store) { block, blocks in
+      if shouldStop() {
+        throw PipelineError(
+          .interrupted, "stopped before the first block; the same command starts again",
+          at: options.output)
+      }
+      progress(
+        RunProgress(
+          phase: "choosing formats, block \(block + 1) of \(blocks)", fraction: 0))
+    }()
   }
 
   private func readCalibration(_ tokenizer: (any Tokenizer)?) throws -> Calibration? {

@@ -105,12 +105,13 @@ struct StreamedRun {
         at: run.options.model)
     }
     try writer.write(name, rounded.weight)
+    var record = LayerRecord(
+      name: name, scheme: Plan.describe(scheme), method: RoundToNearest.name,
+      errorBefore: errors[0], errorAfter: errors[1], errorRTN: errors[1],
+      seconds: (ContinuousClock().now - start) / .seconds(1), warnings: [])
+    record.choices = layer.choice?.records
     return WrittenLayer(
-      scheme: scheme, digest: WrittenLayer.digest(rounded.weight),
-      record: LayerRecord(
-        name: name, scheme: Plan.describe(scheme), method: RoundToNearest.name,
-        errorBefore: errors[0], errorAfter: errors[1], errorRTN: errors[1],
-        seconds: (ContinuousClock().now - start) / .seconds(1), warnings: []))
+      scheme: scheme, digest: WrittenLayer.digest(rounded.weight), record: record)
   }
 
   /// Every layer is read back as other programs read it, and compared by its hash.
