@@ -4,11 +4,12 @@ public enum MethodCatalog {
   public static let all: [any QuantizationMethod.Type] = [
     RoundToNearest.self, GPTQ.self, QuantEase.self, AdaRound.self, FlexRound.self, LRQ.self,
     SignRound.self, AdaQuant.self, BRECQ.self, QDrop.self, PDQuant.self, CBQ.self, DiscQuant.self,
+    DualGrained.self,
   ]
 
   /// What may come before the method.
   public static let transforms: [any ModelTransform.Type] = [
-    TruncateOutliers.self, InjectOutliers.self,
+    TruncateOutliers.self, InjectOutliers.self, PercentileSmoothing.self,
   ]
 
   /// What may come after it.

@@ -37,8 +37,8 @@ import Testing
   @Test(arguments: names, ["fp4", "nf4", "e3m0", "mxfp4", "nvfp4"])
   func isNoWorseThanRoundingOnFloats(_ name: String, word: String) throws {
     let block = NumberFormats.blocks[word]
-    // LoRA-rounding lives from the grid it learns, and such scales stay.
-    guard name != "cbq" || block == nil else { return }
+    // LoRA-rounding lives from the grid it learns, dgq from the one it finds, and such scales stay.
+    guard !["cbq", "dgq"].contains(name) || block == nil else { return }
     let format = try #require(NumberFormats.named(block?.format ?? word))
     let scheme = WeightScheme(
       format: format, granularity: block.map { .group($0.group) } ?? .channel,
@@ -61,15 +61,17 @@ import Testing
   }
 
   /// On scales in two levels, which a learned grid must not move.
-  @Test(arguments: names, [ScaleFormat.rowPowers, .rowIntegers])
+  @Test(arguments: names, [ScaleFormat.rowPowers, .rowIntegers, .nested, .dyadic8])
   func keepsScalesOfTwoLevels(_ name: String, scales: ScaleFormat) throws {
-    guard name != "cbq" else { return }
+    // These two live from grids of their own.
+    guard !["cbq", "dgq"].contains(name) else { return }
     let scheme = WeightScheme(
       format: IntegerFormat.int4, granularity: .group(16), scales: scales)
     let layer = CorrelatedLayer(columns: 64, seed: 10)
     let solution = try layer.solution(Self.method(name), scheme)
     let grids = try scheme.grids(for: layer.weights)
     #expect(solution.levels.map(\.values) == grids.levels().map(\.values))
+    #expect(solution.nested == grids.nested && (grids.nested != nil) == (scales == .nested))
     let rounded = layer.outputError(
       of: try RoundToNearest.quantize(layer.weights, scheme).dequantized())
     #expect(layer.outputError(of: solution.dequantized()) <= 1.3 * rounded)

@@ -74,10 +74,10 @@ public struct InjectOutliers: ModelTransform, Equatable {
   }
 
   private func isWanted(_ site: ScalingSite, in block: any TransformerBlock) -> Bool {
-    guard case .linear(let producer) = site.producer else { return norms }
-    // The rows of v make the inputs of o, those of up the inputs of down.
-    let order = block.linears.map(\.name)
-    let isFirst = order.firstIndex(of: producer).map { $0 < order.count / 2 } ?? false
-    return isFirst ? values : feedForward
+    switch block.kind(of: site) {
+    case .norm: norms
+    case .values: values
+    case .feedForward: feedForward
+    }
   }
 }

@@ -50,7 +50,11 @@ public struct TruncateOutliers: ModelTransform, Equatable {
   public func transform(_ problem: BlockProblem) throws -> TransformedBlock {
     var result = TransformedBlock(block: problem.block)
     if activations {
-      for (site, maxima) in try channelMaxima(problem) {
+      let sites = problem.block.scalingSites.filter { site in
+        site.linears.allSatisfy { problem.schemes[$0]?.weights != nil }
+          && site.consumers.contains { problem.schemes[$0]?.inputs != nil }
+      }
+      for (site, maxima) in try problem.channelMaxima(of: sites) {
         guard let factors = factors(at: site, maxima) else { continue }
         result.block.rescale(site, by: factors)
         result.note(site)
@@ -97,38 +101,5 @@ extension TruncateOutliers {
       factors[source] = max(factors[source], (maximum / split.largestReserved).squareRoot())
     }
     return factors
-  }
-
-  /// max |X| of each input channel of the sites that can be rescaled, over the FP stream.
-  private func channelMaxima(_ problem: BlockProblem) throws -> [(ScalingSite, [Float])] {
-    let sites = problem.block.scalingSites.filter { site in
-      site.linears.allSatisfy { problem.schemes[$0]?.weights != nil }
-        && site.consumers.contains { problem.schemes[$0]?.inputs != nil }
-    }
-    guard !sites.isEmpty else { return [] }
-    var maxima: [String: [Float]] = [:]
-    for i in problem.training {
-      var context = problem.makeContext(1)
-      context.observe = { name, input in
-        guard sites.contains(where: { $0.consumers[0] == name }) else { return }
-        maxima[name] = input.columnMaxima(above: maxima[name])
-      }
-      _ = problem.block(problem.original.samples(i..<i + 1), context)
-      try problem.report(BlockProgress(fraction: 0))
-    }
-    return sites.compactMap { site in maxima[site.consumers[0]].map { (site, $0) } }
-  }
-}
-
-extension Tensor {
-  /// The largest |x| of each column, and of `others`.
-  fileprivate func columnMaxima(above others: [Float]?) -> [Float] {
-    var result = others ?? [Float](repeating: 0, count: columns)
-    withElements { x in
-      for row in 0..<rows {
-        for j in result.indices { result[j] = max(result[j], abs(x[row * result.count + j])) }
-      }
-    }
-    return result
   }
 }

@@ -7,6 +7,7 @@ let shippedRecipes: [String: String] = [
   adaroundRecipes,
   brecqRecipes,
   cbqRecipes,
+  dgqRecipes,
   discquantRecipes,
   flexroundRecipes,
   gptqRecipes,
@@ -16,6 +17,7 @@ let shippedRecipes: [String: String] = [
   qdropRecipes,
   quanteaseRecipes,
   rtnRecipes,
+  rtnnf4doubleRecipes,
   signroundRecipes,
   tunedRecipes,
 ].reduce(into: [:]) { $0.merge($1) { $1 } }
