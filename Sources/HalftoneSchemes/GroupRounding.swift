@@ -81,7 +81,9 @@ public struct GroupRounding: Hashable, Sendable {
       x.withElements { x in
         parallelRanges(x.count / size, grain: 1 << 9) { groups in
           let part = groups.lowerBound * size..<groups.upperBound * size
-          round(UnsafeBufferPointer(rebasing: x[part]), UnsafeMutableBufferPointer(rebasing: out[part]))
+          round(
+            UnsafeBufferPointer(rebasing: x[part]),
+            UnsafeMutableBufferPointer(rebasing: out[part]))
         }
       }
     }

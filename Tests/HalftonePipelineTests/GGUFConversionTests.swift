@@ -68,6 +68,7 @@ import Testing
     ("q8_0", .mlx, .float16), ("q5_0", .compressedTensors, nil), ("q6_k", .compressedTensors, nil),
     ("q3_k_s", .compressedTensors, nil), ("mxfp4", .compressedTensors, nil), ("mxfp4", .mlx, nil),
     ("q4_1", .mlx, .float16), ("q5_1", .mlx, .float32), ("q4_k_s", .mlx, .float32),
+    ("tq2_0", .gptqV2, nil), ("tq2_0", .mlx, .float16),
   ]
 
   @Test(arguments: kept) func `codes and numbers are kept`(

@@ -63,7 +63,8 @@ extension GGUFCheckpoint: CodedStore {
     guard stored.blocks != nil else { return nil }
     guard stored.shape.count == 2 else {
       throw CheckpointError(
-        .malformed, "\(path): \(name) \(stored.shape) is no matrix; convert the original model again")
+        .malformed,
+        "\(path): \(name) \(stored.shape) is no matrix; convert the original model again")
     }
     return stored.shape
   }

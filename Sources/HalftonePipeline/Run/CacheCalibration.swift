@@ -21,7 +21,9 @@ enum CacheCalibration {
       largest.values = max(largest.values, magnitude(values))
     }
     let half = (scheme.format.extent.high - scheme.format.extent.low) / 2
-    let scales = [largest.keys, largest.values].map { $0 > 0 ? max($0 / half, .leastNormalMagnitude) : 1 }
+    let scales = [largest.keys, largest.values].map {
+      $0 > 0 ? max($0 / half, .leastNormalMagnitude) : 1
+    }
     block.forEachAttention { attention in
       attention.cacheGrids = CacheGrids(
         format: scheme.format, keys: [scales[0]], values: [scales[1]])

@@ -37,7 +37,8 @@ extension BlockMatrix {
     }
     let (scales, zeros) = (cells.map(\.scale), cells.map(\.zero))
     guard scales.allSatisfy(\.isFinite), zeros.allSatisfy(\.isFinite) else {
-      throw SchemeError("a scale of its \(type.name) blocks is NaN or infinite; fetch the file again")
+      throw SchemeError(
+        "a scale of its \(type.name) blocks is NaN or infinite; fetch the file again")
     }
     return try QuantizedTensor(
       shape: shape, format: scheme.format, codes: codes, levels: [Tensor(scales, shape: table)],
@@ -76,44 +77,64 @@ extension BlockMatrix {
   /// The scale, the minimum and the zero of each group of a row, as the file has them.
   private func blockCells(_ row: UnsafePointer<UInt8>) -> [BlockCell] {
     let format = type.format.pointee
-    let (groups, perBlock) = (shape[1] / format.group, type.blockLength / format.group)
-    var (raw, rawMinima) = ([UInt8](repeating: 0, count: 4 * groups), [UInt8](repeating: 0, count: 4 * groups))
-    var (factors, leasts) = ([UInt16](repeating: 0, count: blocksPerRow), [UInt16](repeating: 0, count: blocksPerRow))
-    raw.withUnsafeMutableBytes { raw in
-      rawMinima.withUnsafeMutableBytes { minima in
+    let perBlock = type.blockLength / format.group
+    let stored = storedScales(row)
+    return (0..<shape[1] / format.group).map { j in
+      var cell = BlockCell(zero: Float(format.zero))
+      let (factor, least) = (stored.factors[j / perBlock], stored.leasts[j / perBlock])
+      switch format.scale_type {
+      case halftone_scale_f16:
+        cell.scale = Self.half(stored.scales, j)
+        if format.has_minima != 0 { cell.minimum = Self.half(stored.minima, j) }
+      case halftone_scale_i8:
+        cell.scale = Float(Float16(bitPattern: factor)) * Float(Int8(bitPattern: stored.scales[j]))
+        if format.has_minima != 0 {
+          cell.minimum = Float(Float16(bitPattern: least)) * Float(stored.minima[j])
+        }
+      default:
+        // The table of E2M1 has twice its numbers.
+        (cell.scale, cell.zero) = (2 * Self.float(stored.scales, j), 0)
+      }
+      return cell
+    }
+  }
+
+  private static func half(_ bytes: [UInt8], _ index: Int) -> Float {
+    Float(Float16(bitPattern: UInt16(bytes[2 * index]) | UInt16(bytes[2 * index + 1]) << 8))
+  }
+
+  private static func float(_ bytes: [UInt8], _ index: Int) -> Float {
+    let bits = (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[4 * index + $1]) << UInt32(8 * $1) }
+    return Float(bitPattern: bits)
+  }
+
+  /// What `halftone_block_take_scales` gives for a row.
+  private struct StoredScales {
+    let scales: [UInt8]
+    let minima: [UInt8]
+    let factors: [UInt16]
+    let leasts: [UInt16]
+  }
+
+  private func storedScales(_ row: UnsafePointer<UInt8>) -> StoredScales {
+    var scales = [UInt8](repeating: 0, count: 4 * shape[1] / type.format.pointee.group)
+    var minima = scales
+    var factors = [UInt16](repeating: 0, count: blocksPerRow)
+    var leasts = factors
+    scales.withUnsafeMutableBytes { scales in
+      minima.withUnsafeMutableBytes { minima in
         factors.withUnsafeMutableBufferPointer { factors in
           leasts.withUnsafeMutableBufferPointer { leasts in
             halftone_block_take_scales(
               type.format, row, blocksPerRow,
               halftone_block_scales(
-                scales: raw.baseAddress, minima: minima.baseAddress,
+                scales: scales.baseAddress, minima: minima.baseAddress,
                 super_scales: factors.baseAddress, super_minima: leasts.baseAddress, stride: 1))
           }
         }
       }
     }
-    func half(_ bytes: [UInt8], _ index: Int) -> Float {
-      Float(Float16(bitPattern: UInt16(bytes[2 * index]) | UInt16(bytes[2 * index + 1]) << 8))
-    }
-    return (0..<groups).map { j in
-      var cell = BlockCell(zero: Float(format.zero))
-      switch format.scale_type {
-      case halftone_scale_f16: cell.scale = half(raw, j)
-      case halftone_scale_i8:
-        cell.scale =
-          Float(Float16(bitPattern: factors[j / perBlock])) * Float(Int8(bitPattern: raw[j]))
-      default:
-        let bits = (0..<4).reduce(UInt32(0)) { $0 | UInt32(raw[4 * j + $1]) << UInt32(8 * $1) }
-        // The table of E2M1 has twice its numbers.
-        (cell.scale, cell.zero) = (2 * Float(bitPattern: bits), 0)
-      }
-      guard format.has_minima != 0 else { return cell }
-      cell.minimum =
-        format.scale_type == halftone_scale_i8
-        ? Float(Float16(bitPattern: leasts[j / perBlock])) * Float(rawMinima[j])
-        : half(rawMinima, j)
-      return cell
-    }
+    return StoredScales(scales: scales, minima: minima, factors: factors, leasts: leasts)
   }
 }
 
