@@ -39,7 +39,8 @@ public final class LevelMatrix: @unchecked Sendable {
   /// Packs what `fill` writes of each row, codes as `coding` has them; nil where scales with their factor
   /// are no finite floats that lead back.
   init?(
-    rows: Int, columns: Int, groups: Int, coding: Coding, scale: (_ row: Int, _ group: Int) -> Float,
+    rows: Int, columns: Int, groups: Int, coding: Coding,
+    scale: (_ row: Int, _ group: Int) -> Float,
     fill: (_ row: Int, UnsafeMutablePointer<UInt8>) -> Void
   ) {
     var matrix = halftone_level_matrix()

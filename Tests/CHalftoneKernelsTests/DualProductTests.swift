@@ -178,7 +178,9 @@ struct DualProductTests {
         work.inputScales = work.inputScales.map { _ in 1 }
         let expected = Float(extreme.weight * extreme.input * columns / (half ? 2 : 1))
         let found = work.product(set)
-        for r in 0..<inputRows { #expect(found[r * 19..<r * 19 + 16].allSatisfy { $0 == expected }) }
+        for r in 0..<inputRows {
+          #expect(found[r * 19..<r * 19 + 16].allSatisfy { $0 == expected })
+        }
       }
     }
   }

@@ -33,7 +33,9 @@ struct LevelCodes {
     codes = random.integers(panels * 16 * stride, 0...top)
     if kind == halftone_levels_pairs {
       // Two marks are no pair.
-      for i in Swift.stride(from: 0, to: codes.count, by: 2) where codes[i] == 8 { codes[i + 1] &= 7 }
+      for i in Swift.stride(from: 0, to: codes.count, by: 2) where codes[i] == 8 {
+        codes[i + 1] &= 7
+      }
     }
     if kind == halftone_levels_floats, exponentBits == 5 {
       // Infinities and NaN.
@@ -53,7 +55,8 @@ struct LevelCodes {
       packed += out
     }
     let bytes =
-      hasHalfScales ? scales.map(half).withUnsafeBytes(Array.init) : scales.withUnsafeBytes(Array.init)
+      hasHalfScales
+      ? scales.map(half).withUnsafeBytes(Array.init) : scales.withUnsafeBytes(Array.init)
     return packed.withUnsafeBufferPointer { packed in
       bytes.withUnsafeBytes { bytes in
         levels.withUnsafeBufferPointer { levels in
@@ -99,11 +102,14 @@ struct LevelProductTests {
   private func forEachMatrix(_ kind: Kind, _ body: (LevelCodes, inout Generator) -> Void) {
     var random = Generator(seed: UInt64(kind.bits * 8 + kind.exponentBits))
     for group in [16, 32, 64, 96, 128, 1 << 20] {
-      for columns in [1, 7, 15, 16, 17, 31, 33, 64, 97, 130, Int.random(in: 131...700, using: &random)] {
+      for columns in [
+        1, 7, 15, 16, 17, 31, 33, 64, 97, 130, Int.random(in: 131...700, using: &random),
+      ] {
         body(
           LevelCodes(
             rows: Int.random(in: 1...75, using: &random), columns: columns, bits: kind.bits,
-            group: group, kind: kind.kind, exponentBits: kind.exponentBits, using: &random), &random)
+            group: group, kind: kind.kind, exponentBits: kind.exponentBits, using: &random), &random
+        )
       }
     }
   }

@@ -44,8 +44,10 @@ struct OutlierProductTests {
     var random = Generator(seed: UInt64(count))
     for group in [16, 32, 96, 1 << 20] {
       let matrix = RandomMatrix(
-        rows: Int.random(in: 1...70, using: &random), columns: Int.random(in: 1...300, using: &random),
-        bits: count, group: group, scaleType: halftone_scale_f32, hasMinima: Bool.random(using: &random),
+        rows: Int.random(in: 1...70, using: &random),
+        columns: Int.random(in: 1...300, using: &random),
+        bits: count, group: group, scaleType: halftone_scale_f32,
+        hasMinima: Bool.random(using: &random),
         hasTable: false, using: &random)
       let shares: [Double] = [0, 0.02, 1]
       let share = shares[Int.random(in: 0...2, using: &random)]

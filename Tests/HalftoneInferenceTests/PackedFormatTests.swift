@@ -10,7 +10,8 @@ import Testing
   private let context = ForwardContext(batch: 1, length: 1, cosine: Tensor([0]), sine: Tensor([0]))
 
   private func layer(
-    _ word: String, _ granularity: Granularity, scales: ScaleFormat = .float, symmetric: Bool = true,
+    _ word: String, _ granularity: Granularity, scales: ScaleFormat = .float,
+    symmetric: Bool = true,
     rows: Int = 40, columns: Int = 256, inputs: InputQuantizer? = nil
   ) throws -> Linear {
     var generator = SeededGenerator(seed: 8)

@@ -306,6 +306,8 @@ static void KERNEL(level_chunk)(const level_task *t, const float *x, size_t stri
         s.scales[j / unit_columns][p] = level_scales(t, panel + p, group.index);
       for (; r + FLOAT_ROWS <= rows; r += FLOAT_ROWS)
         level_tiles(&s, &run, r, x + r * stride + start, stride, panels, FLOAT_ROWS, FLOAT_WIDE);
+      for (; r + 2 <= rows; r += 2)
+        level_tiles(&s, &run, r, x + r * stride + start, stride, panels, 2, LEVEL_PANELS);
       for (; r < rows; ++r)
         level_tiles(&s, &run, r, x + r * stride + start, stride, panels, 1, float_panels);
       j = end;
