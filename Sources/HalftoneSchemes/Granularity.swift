@@ -1,3 +1,21 @@
+extension WeightScheme {
+  /// Whether a matrix [rows, columns] has as many groups as the scheme's scales need.
+  ///
+  /// - Throws: `SchemeError` if not, or if groups do not divide the matrix.
+  public func check(rows: Int, columns: Int) throws(SchemeError) {
+    let table = try granularity.tableShape(rows: rows, columns: columns)
+    guard !scales.hasRowUnits || (table.rows > 1 && table.columns > 1) else {
+      throw SchemeError(
+        "scales: \(scales.rawValue) needs several rows and several groups in each; use a smaller "
+          + "group, or scales: float")
+    }
+    guard scales != .nested || table.rows * table.columns > 1 else {
+      throw SchemeError(
+        "scales: \(scales.rawValue) needs several groups; use granularity: group, or scales: float")
+    }
+  }
+}
+
 /// Which elements share a scale.
 public enum Granularity: Sendable, Hashable {
   /// All of them.

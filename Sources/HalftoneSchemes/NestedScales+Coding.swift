@@ -65,10 +65,6 @@ extension WeightScheme {
   ///
   /// Groups of zeros take the mean of the others, which spoils no unit.
   func nest(_ table: GridTable, of weights: Tensor) throws(SchemeError) -> GridTable {
-    guard table.scales.count > 1 else {
-      throw SchemeError(
-        "scales: \(scales.rawValue) needs several groups; use granularity: group, or scales: float")
-    }
     var (table, scales) = (table, table.scales.values)
     let used = table.usedGroups(of: weights)
     let count = max(1, used.count { $0 })

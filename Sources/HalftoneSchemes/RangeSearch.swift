@@ -201,8 +201,9 @@ extension WeightScheme {
 
   /// The grids of `weights` [rows, columns], found by this scheme's range rule.
   ///
-  /// - Throws: `SchemeError` if a group does not divide the columns.
+  /// - Throws: `SchemeError` if a group does not divide the columns, or the scales need more groups.
   public func grids(for weights: Tensor) throws(SchemeError) -> GridTable {
+    try check(rows: weights.rows, columns: weights.columns)
     let table = try granularity.tableShape(rows: weights.rows, columns: weights.columns)
     if case .block = granularity { throw SchemeError("weights take no block granularity") }
     let search: any RangeSearch =
@@ -237,11 +238,6 @@ extension WeightScheme {
       low: format.extent.low, high: format.extent.high, levels: format.levels, unit: family.unit)
     if self.scales == .nested { return try nest(grids, of: weights) }
     guard self.scales.hasRowUnits else { return grids }
-    guard table.columns > 1, table.rows > 1 else {
-      throw SchemeError(
-        "scales: \(self.scales.rawValue) needs several rows and several groups in each; use a smaller "
-          + "group, or scales: float")
-    }
     return splitRows(grids, of: weights)
   }
 }

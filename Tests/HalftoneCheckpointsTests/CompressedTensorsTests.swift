@@ -323,6 +323,65 @@ import Testing
     #expect(try Checkpoint(path: template.path).storedScheme("model.layers.0.a") == nil)
   }
 
+  /// The template with such a `quantization_config`.
+  private static func configured(
+    _ scratch: ScratchDirectory, _ members: String
+  ) throws -> Checkpoint {
+    let path = try template(scratch).path
+    _ = try scratch.file(
+      "template/config.json",
+      """
+      {"quantization_config": {"quant_method": "compressed-tensors", \(members)}}
+      """)
+    return try Checkpoint(path: path)
+  }
+
+  /// Of dense weights, too; rounding would end the process.
+  @Test(arguments: [
+    ("model.layers.0.b", "groups of 32 do not divide 40 inputs; correct group_size"),
+    ("model.norm", "need a matrix model.norm.weight, and there is none; correct targets"),
+    ("model.layers.7.a", "need a matrix model.layers.7.a.weight, and there is none"),
+  ])
+  func refusesGroupsOfInputsThatAreNotWhole(module: String, words: String) throws {
+    let store = try Self.configured(
+      try ScratchDirectory(),
+      """
+      "config_groups": {"group_0": {"targets": ["re:.*"], "weights": null, "input_activations":
+      {"num_bits": 4, "type": "float", "strategy": "group", "group_size": 32, "dynamic": true,
+      "scale_dtype": "torch.uint8"}}}
+      """)
+    let found = error { _ = try store.storedInputScheme(module) }
+    #expect(found?.code == .malformed)
+    #expect(found?.message.contains("\(module): input_activations: ") == true)
+    #expect(found?.message.contains(words) == true, "\(String(describing: found))")
+  }
+
+  @Test(arguments: [("int", 8, "int8"), ("int", 4, "int4"), ("float", 8, "e4m3fn")])
+  func readsCachesThatTheLibraryHas(type: String, bits: Int, name: String) throws {
+    let store = try Self.configured(
+      try ScratchDirectory(),
+      """
+      "kv_cache_scheme": {"type": "\(type)", "num_bits": \(bits)}
+      """)
+    #expect(try store.cacheScheme()?.format.name == name)
+  }
+
+  /// They would be written again as another type.
+  @Test(arguments: [
+    ("e5m2", 8), ("e4m3fn", 8), ("nf4", 4), ("int8", 8), ("float", 4), ("float", 6),
+  ])
+  func refusesCachesThatTheLibraryDoesNotHave(type: String, bits: Int) throws {
+    let store = try Self.configured(
+      try ScratchDirectory(),
+      """
+      "kv_cache_scheme": {"type": "\(type)", "num_bits": \(bits)}
+      """)
+    let found = error { _ = try store.cacheScheme() }
+    #expect(found?.code == .malformed)
+    let words = "kv_cache_scheme: keys and values of \(bits)-bit \(type) are not read"
+    #expect(found?.message.contains(words) == true, "\(String(describing: found))")
+  }
+
   @Test(arguments: ["re:(a*)*b", "re:(a|a)+b", "re:(", "re:.*.*.*.*.*.*x", "re:(\\w+\\w+){9}!"])
   func refusesExpressionsThatCouldTakeForever(matcher: String) throws {
     let scratch = try ScratchDirectory()

@@ -117,7 +117,7 @@ import Testing
   }
 
   /// n = ⌊0.005·C + 1.5⌋: the second largest of 288 channels, the fifth of 768; σ = max(1, a/b).
-  @Test(arguments: [(288, 2), (768, 5), (64, 1)]) func thePivotIsThePercentile(
+  @Test(arguments: [(100, 2), (288, 2), (768, 5), (64, 1)]) func thePivotIsThePercentile(
     channels: Int, rank: Int
   ) throws {
     let site = ScalingSite(

@@ -65,7 +65,9 @@ import Testing
   // MARK: - Converting
 
   /// stories260k does not have rows of whole words everywhere; books-7m has.
-  private func quantized(_ weights: String, inputs: String = "") throws -> String {
+  private func quantized(
+    _ weights: String, inputs: String = "", model: String = "books-7m"
+  ) throws -> String {
     let recipe = try Recipe(
       yaml: """
         scheme:
@@ -74,7 +76,7 @@ import Testing
         steps: [ rtn ]
         """, source: "test")
     let options = QuantizationOptions(
-      model: Repository.path("Resources/models/books-7m"), recipe: recipe,
+      model: Repository.path("Resources/models/" + model), recipe: recipe,
       output: scratch.path + "/source")
     _ = try QuantizationRun(options)()
     return options.output
@@ -292,6 +294,67 @@ import Testing
     #expect(try store("own").config["dtype"]?.string == "float16")
   }
 
+  /// The parts of a layer's scales differ; none is left beside the numbers.
+  @Test(arguments: [
+    "bits: 4, group: 4, symmetric: false, scales: int-row",
+    "type: fp4, group: 4, scales: pow2-row", "type: nf4, group: 4, scales: nested",
+    "bits: 4, group: 4, scales: dyadic8", "bits: 6, scales: dyadic16",
+    "type: fp4, group: 4, scales: e4m3", "type: e3m2, scales: e8m0", "bits: 3, group: 4",
+  ])
+  func `dequantized models have the tensors of the original`(_ scheme: String) throws {
+    let source = try quantized(scheme, model: "stories260k")
+    _ = try convert(source, .safetensors, .float32, to: "dense")
+    let original = try Checkpoint(path: Repository.path("Resources/models/stories260k"))
+    let dense = try store("dense")
+    #expect(dense.names == original.names)
+    for name in dense.names { #expect(try dense.shape(of: name) == original.shape(of: name)) }
+  }
+
+  /// A directory in Halftone's own format with a head of NF4, whose inputs are rounded to int8.
+  private func quantizedHead() throws -> String {
+    let path = scratch.path + "/template"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    let modules = ["lm_head", "model.layers.0.mlp.up_proj"]
+    let weight = Tensor((0..<8 * 32).map { Float($0 % 11 - 5) }, shape: [8, 32])
+    let file = try SafetensorsWriter(
+      path: path + "/model.safetensors",
+      tensors: modules.map {
+        TensorDescription(name: $0 + ".weight", type: .float32, shape: weight.shape)
+      })
+    for module in modules { try file.write(module + ".weight", weight) }
+    try file.finish()
+    _ = try scratch.write("template/config.json", "{}")
+    let inputs = InputScheme(
+      format: IntegerFormat.int8, granularity: .token, symmetric: true, dynamic: true)
+    let normal = try #require(NumberFormats.named("nf4"))
+    let formats: [any NumberFormat] = [normal, IntegerFormat.int8]
+    let schemes = formats.map { WeightScheme(format: $0, granularity: .channel, range: .minMax) }
+    var options = CompressedTensorsWriter.Options()
+    options.method = .halftone
+    let writer = try CompressedTensorsWriter(
+      output: scratch.path + "/own", template: Checkpoint(path: path),
+      modules: zip(modules, schemes).map { name, weights in
+        CompressedTensorsWriter.Module(name: name, weights: weights, inputs: inputs)
+      },
+      options: options)
+    for (module, scheme) in zip(modules, schemes) {
+      let codes = try scheme.grids(for: weight).quantize(weight, format: scheme.format)
+      try writer.write(module, codes)
+    }
+    try writer.finish()
+    return scratch.path + "/own"
+  }
+
+  @Test func `a head that becomes dense does not lose its inputs unsaid`() throws {
+    let notices = try convert(quantizedHead(), .compressedTensors, to: "ct")
+    #expect(notices.count == 2, "\(notices)")
+    #expect(notices.allSatisfy { $0.hasPrefix("lm_head: ") }, "\(notices)")
+    #expect(notices.first?.contains("so it is dequantized") == true)
+    #expect(notices.last?.hasPrefix("lm_head: inputs are int8 token symmetric dynamic, ") == true)
+    #expect(try store("ct").storedInputScheme("lm_head") == nil)
+    #expect(try store("ct").storedInputScheme("model.layers.0.mlp.up_proj") != nil)
+  }
+
   @Test func `embeddings of mlx are dequantized for the others`() throws {
     let name = "\(Self.golden)/mlx/affine-w4-group64-f16"
     _ = try convert(name, .safetensors, .float32, to: "f32")
@@ -334,6 +397,13 @@ import Testing
     #expect(export.notices.contains { $0.contains(reason) && $0.contains("stored as F16") })
     let types = Set(export.entries.filter { $0.name.contains("_proj") }.map(\.type.name))
     #expect(types == ["F16"])
+  }
+
+  @Test func `GGUF files have no place for scales of our own`() throws {
+    let model = try OpenedModel(path: quantized("bits: 4, group: 64, scales: int-row"))
+    let mix = try #require(GGUFMix("f16"))
+    let error = #expect(throws: PipelineError.self) { try GGUFExport(model, mix: mix) }
+    #expect(error?.message.contains("scales or formats of Halftone's own") == true)
   }
 
   @Test func `nothing is replaced unasked`() throws {

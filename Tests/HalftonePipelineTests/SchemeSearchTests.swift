@@ -110,6 +110,83 @@ import Testing
     #expect(streamed.layers.map(\.choices) == blocks.layers.map(\.choices))
   }
 
+  /// Pairs are not rounded one by one, which streaming does, whichever of the formats is first.
+  @Test func formatsThatRoundJointlyAreNotStreamed() throws {
+    let record = try run("type: [ e3m0, olive4 ]", text: false)
+    #expect(record.layers.contains { $0.scheme.hasPrefix("olive4") })
+  }
+
+  /// A transform that looks at activations runs before the groups are chosen.
+  @Test func transformsSeeTheTextWhereGroupsAreOpen() throws {
+    let yaml = """
+      scheme:
+        weights: { bits: 4, granularity: adaptive }
+        inputs: { bits: 8, granularity: tensor, dynamic: false }
+      steps: [ percentile-smoothing: { share: 0.1 }, rtn ]
+      """
+    var options = QuantizationOptions(
+      model: Fixture.model, recipe: try Recipe(yaml: yaml, source: "r.yaml"),
+      output: scratch.path + "/out")
+    options.calibration = [Fixture.text]
+    (options.samples, options.length) = (8, 64)
+    #expect(try QuantizationRun(options)().layers.allSatisfy { !$0.scheme.isEmpty })
+  }
+
+  /// A type with groups of its own keeps them under a scheme whose groups are adaptive.
+  @Test func blockTypesKeepTheirGroups() throws {
+    let yaml = """
+      scheme:
+        weights: { bits: 4, granularity: adaptive, group: 4 }
+      overrides:
+        - targets: "layers.*.mlp.up_proj"
+          weights: { type: mxfp4 }
+      steps: [ rtn ]
+      """
+    let options = QuantizationOptions(
+      model: Fixture.model, recipe: try Recipe(yaml: yaml, source: "r.yaml"),
+      output: scratch.path + "/out")
+    for layer in try QuantizationRun(options)().layers where layer.name.hasSuffix("up_proj") {
+      #expect(layer.scheme.hasPrefix("e2m1 group 32 "), "\(layer.scheme)")
+    }
+  }
+
+  /// What a GGUF file cannot hold is said of the format that was chosen.
+  @Test func lossesAreThoseOfTheChoice() throws {
+    func warnings(_ type: String) throws -> Set<String> {
+      let yaml = """
+        scheme:
+          weights: { type: \(type), group: 32 }
+          ignore: [ "layers.*.mlp.down_proj" ]
+        steps: [ rtn ]
+        """
+      var options = QuantizationOptions(
+        model: Fixture.model, recipe: try Recipe(yaml: yaml, source: "r.yaml"),
+        output: scratch.path + "/out.gguf")
+      (options.format, options.overwrite) = (.gguf, true)
+      var run = QuantizationRun(options)
+      var warnings: Set<String> = []
+      run.warn = { warnings.insert($0) }
+      _ = try run()
+      return warnings
+    }
+    let integers = try warnings("int4")
+    #expect(try !warnings("[ int4, nf4 ]").subtracting(integers).isEmpty)
+  }
+
+  /// Scales that need several groups are refused before anything is loaded.
+  @Test(arguments: [
+    "bits: 4, granularity: adaptive, scales: int-row", "bits: 4, scales: int-row",
+    "type: nf4, granularity: tensor, scales: nested",
+  ])
+  func scalesThatNeedGroupsAreRefusedByThePlan(_ weights: String) throws {
+    #expect {
+      try run(weights, text: false)
+    } throws: { error in
+      let error = error as? RecipeError
+      return error?.line == 2 && "\(error as Any)".contains("needs several")
+    }
+  }
+
   @Test(arguments: [
     ("type: [ int4, e3m2 ]", "formats of as many bits"), ("type: [ int, e2m1 ]", "use int4"),
     ("type: [ e2m1, e2m1 ]", "is there twice"), ("type: []", "names no format"),

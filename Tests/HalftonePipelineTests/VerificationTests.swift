@@ -1,5 +1,6 @@
 import Foundation
 import HalftoneCheckpoints
+import HalftoneLayers
 import HalftonePipeline
 import HalftoneTestSupport
 import Testing
@@ -245,6 +246,26 @@ import Testing
     let found = try problems()
     #expect(found.contains { $0.problem.contains(words) }, "\(found)")
     #expect(found.allSatisfy { !$0.name.isEmpty && !$0.remedy.isEmpty })
+  }
+
+  /// Weights of `down_proj` have 172 columns, the others 64.
+  @Test func groupsOfInputsMustBeWholeBesideDenseWeights() throws {
+    try FileManager.default.copyItem(atPath: Fixture.model, toPath: output)
+    try edit(
+      "\"vocab_size\": 512",
+      """
+      "vocab_size": 512, "quantization_config": {"quant_method": "compressed-tensors",
+      "config_groups": {"group_0": {"targets": ["Linear"], "weights": null, "input_activations":
+      {"num_bits": 4, "type": "float", "strategy": "group", "group_size": 32, "dynamic": true,
+      "scale_dtype": "torch.uint8"}}}}
+      """)
+    let found = try problems().filter { $0.name != "config.json" }
+    #expect(found.map(\.name) == (0..<5).map { "model.layers.\($0).mlp.down_proj" })
+    for problem in found {
+      #expect(problem.problem == "input_activations: groups of 32 do not divide 172 inputs")
+      #expect(problem.remedy == "correct group_size in quantization_config")
+    }
+    #expect(throws: (any Error).self) { try OpenedModel(path: output).model.block(1) }
   }
 
   @Test func layersThatAreToBeQuantizedAndAreNotAreFound() throws {

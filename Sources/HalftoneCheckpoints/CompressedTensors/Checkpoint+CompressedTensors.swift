@@ -104,7 +104,8 @@ extension Checkpoint {
   private func globalInputScale(
     _ module: String, _ scheme: InputScheme, _ size: Int, _ place: String
   ) throws -> Float {
-    if let columns = try compressedShape(module)?[1], columns % size != 0 {
+    let columns = try inputColumns(module, place)
+    guard columns % size == 0 else {
       throw CheckpointError(
         .malformed,
         "\(place): groups of \(size) do not divide \(columns) inputs; correct group_size in "
@@ -119,6 +120,20 @@ extension Checkpoint {
         "\(place): input_global_scale is missing or not above 0; quantize the original model again")
     }
     return global
+  }
+
+  /// The columns of a weight in codes or numbers, whose inputs may be in groups either way.
+  private func inputColumns(_ module: String, _ place: String) throws -> Int {
+    if let coded = try compressedShape(module) { return coded[1] }
+    let name = module + ".weight"
+    let dense = try contains(name) ? description(of: name).shape : []
+    guard dense.count == 2 else {
+      throw CheckpointError(
+        .malformed,
+        "\(place): groups need a matrix \(name), and there is none; correct targets in "
+          + "quantization_config")
+    }
+    return dense[1]
   }
 
   func compressedScheme(_ module: String) throws(CheckpointError) -> LayerScheme? {

@@ -222,6 +222,13 @@ public struct QuantizationArguments: Sendable, Equatable {
         "\(place): only symmetric scales that are fixed, with strategy tensor or attn_head, are read; "
           + "set kv_cache_scheme to null to keep keys and values as they are")
     }
+    // What the library has; the names of other formats could not be written again.
+    guard type == "int" || type == "float" && bits == 8 else {
+      throw CheckpointError(
+        .malformed,
+        "\(place): keys and values of \(bits)-bit \(type) are not read, only int, and float of 8 "
+          + "bits; set kv_cache_scheme to null to keep keys and values as they are")
+    }
     return InputScheme(
       format: try format(place), granularity: .tensor, symmetric: true, dynamic: false)
   }

@@ -45,17 +45,21 @@ public enum StoredQuantization: Sendable {
 }
 
 extension Checkpoint {
+  /// The suffixes of compressed-tensors, and of Halftone's own format, but for "weight", which dense
+  /// layers have too.
+  static let compressedSuffixes =
+    [
+      "weight_packed", "weight_scale", "weight_zero_point", "weight_shape", "weight_global_scale",
+      "weight_row_scale", "weight_scale_shift", "weight_scale_unit", "weight_scale_mean",
+      "weight_g_idx", "input_scale", "input_zero_point", "input_global_scale",
+    ] + LayerAdditions.ownSuffixes
+
   /// The suffixes of tensors that stand for the weight of one quantized layer, its own bias not among
   /// them.
   func quantizedSuffixes() throws(CheckpointError) -> [String] {
     switch try quantization() {
     case .none: []
-    case .compressedTensors:
-      [
-        "weight", "weight_packed", "weight_scale", "weight_zero_point", "weight_shape",
-        "weight_g_idx", "weight_global_scale", "input_scale", "input_zero_point",
-        "input_global_scale",
-      ] + LayerAdditions.ownSuffixes
+    case .compressedTensors: ["weight"] + Self.compressedSuffixes
     case .gptq: ["qweight", "qzeros", "scales", "g_idx"]
     case .awq: ["qweight", "qzeros", "scales"]
     case .mlx: ["weight", "scales", "biases"]

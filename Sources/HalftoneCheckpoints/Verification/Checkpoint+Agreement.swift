@@ -156,14 +156,10 @@ extension Checkpoint {
 
   /// Parts of quantized layers beside layers that are not.
   private func strayProblems(_ coded: Set<String>) throws -> [CheckpointProblem] {
-    let suffixes =
-      [
-        "weight_packed", "weight_scale", "weight_zero_point", "weight_shape", "weight_global_scale",
-        "weight_row_scale", "weight_scale_shift", "weight_scale_unit", "weight_scale_mean",
-        "weight_g_idx", "input_scale", "input_zero_point", "input_global_scale",
-      ] + LayerAdditions.ownSuffixes
-    return try names.compactMap { name in
-      guard let suffix = suffixes.first(where: { name.hasSuffix("." + $0) }) else { return nil }
+    try names.compactMap { name in
+      guard let suffix = Self.compressedSuffixes.first(where: { name.hasSuffix("." + $0) }) else {
+        return nil
+      }
       let module = String(name.dropLast(suffix.count + 1))
       guard coded.contains(module) else {
         return CheckpointProblem(

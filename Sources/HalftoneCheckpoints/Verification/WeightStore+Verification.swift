@@ -68,9 +68,10 @@ extension WeightStore {
       var found: [CheckpointProblem] = []
       switch try linearWeight(module) {
       case .dense:
-        guard let checkpoint = self as? Checkpoint,
-          let reordered = try checkpoint.reorderedWeight(module)
-        else { return [] }
+        guard let reordered = try (self as? Checkpoint)?.reorderedWeight(module) else {
+          // Embeddings have no inputs to round, though the class "Linear" fits their names.
+          return isEmbedding(module) ? [] : try inputProblems(module)
+        }
         found += scaleProblems(module, reordered.weight)
       case .quantized(let weight):
         found += scaleProblems(module, weight) + codeProblems(module, weight)
@@ -81,20 +82,26 @@ extension WeightStore {
         }
       case .blocks(let matrix): found += blockProblems(module, matrix)
       }
-      if case .fixed(let scheme, let scale, let zero) = try storedInputScheme(module) {
-        let (low, high) = scheme.format.extent
-        if !scale.isNormal || zero < low || zero > high || zero != zero.rounded() {
-          found.append(
-            CheckpointProblem(
-              module, "the inputs' scale \(scale) or zero point \(zero) is out of range",
-              remedy: "quantize the original model again with other calibration text"))
-        }
-      }
+      found += try inputProblems(module)
       _ = try lowRank(module)
       return found
     } catch {
       return [CheckpointProblem(module, error, at: path)]
     }
+  }
+
+  /// What is wrong with the numbers that fix the grid of a layer's inputs.
+  private func inputProblems(_ module: String) throws -> [CheckpointProblem] {
+    guard case .fixed(let scheme, let scale, let zero) = try storedInputScheme(module) else {
+      return []
+    }
+    let (low, high) = scheme.format.extent
+    guard !scale.isNormal || zero < low || zero > high || zero != zero.rounded() else { return [] }
+    return [
+      CheckpointProblem(
+        module, "the inputs' scale \(scale) or zero point \(zero) is out of range",
+        remedy: "quantize the original model again with other calibration text")
+    ]
   }
 
   /// Files of MLX have scales of both signs.

@@ -94,6 +94,7 @@ struct GPTQRun {
       }
     }
     let table = [layout.tableRows, layout.groups]
+    try layout.scheme.scales.check(scales)
     return try QuantizedTensor(
       shape: [rows, columns], format: layout.scheme.format, codes: stored,
       levels: layout.grids.levels(Tensor(scales, shape: table)),

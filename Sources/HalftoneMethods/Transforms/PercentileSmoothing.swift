@@ -64,7 +64,7 @@ public struct PercentileSmoothing: ModelTransform, Equatable {
 
   /// σ for each channel of `site`; nil where all are 1.
   package func factors(at site: ScalingSite, _ maxima: [Float]) -> [Float]? {
-    let count = Int(Double(share) * Double(maxima.count) + 1.5)
+    let count = Int(share * Float(maxima.count) + 1.5)
     let sorted = maxima.sorted(by: >)
     guard count >= 1, count <= sorted.count else { return nil }
     let pivot = sorted[count - 1]

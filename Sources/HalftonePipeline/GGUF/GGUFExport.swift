@@ -49,8 +49,9 @@ public struct GGUFExport {
     if (opened.store as? Checkpoint)?.isOwnFormat ?? false {
       throw PipelineError(
         .badInput,
-        "its layers hold low-rank factors, outliers or biases that no GGUF file has a place for; "
-          + "begin with the original model", at: opened.path)
+        "its layers hold low-rank factors, outliers, biases, or scales or formats of Halftone's "
+          + "own, that no GGUF file has a place for; begin with the original model", at: opened.path
+      )
     }
     var plan = GGUFTensorPlan(opened, configuration, mix)
     for (module, scheme) in layers { plan.announce(module, scheme) }

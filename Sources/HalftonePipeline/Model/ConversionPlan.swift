@@ -126,9 +126,21 @@ struct ConversionPlan {
         result.append(try convert(&self, module))
       } catch let refusal as Refusal where isEmbedding(module) || module == "lm_head" {
         sayDense(module, refusal.reason)
+        try sayInputs(of: module)
       }
     }
     return result
+  }
+
+  /// What the inputs of a layer that becomes dense lose; of other targets it is said of all layers.
+  private mutating func sayInputs(of module: String) throws {
+    guard target == .compressedTensors,
+      let inputs = try source.storedInputScheme(module)?.scheme
+    else { return }
+    said.say(
+      module,
+      "inputs are \(inputs), which \(target.name) files say of quantized layers only; this is left "
+        + "out")
   }
 
   // MARK: - The codes of a layer

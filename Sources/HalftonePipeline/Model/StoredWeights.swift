@@ -24,17 +24,13 @@ struct StoredWeights: WeightSource {
     case .blocks(let matrix): return .blocks(matrix)
     case .quantized(let tensor):
       // Codes and scales are copies; the pages they came from are not needed again.
-      for part in Self.parts where store.contains("\(module).\(part)") {
+      let parts = (try? (store as? any CodedStore)?.weightSuffixes()) ?? []
+      for part in parts where store.contains("\(module).\(part)") {
         store.evict("\(module).\(part)")
       }
       return .quantized(tensor)
     }
   }
-
-  private static let parts = [
-    "weight", "weight_packed", "weight_scale", "weight_zero_point", "qweight", "qzeros", "scales",
-    "biases",
-  ]
 
   func lowRank(_ module: String) throws -> LowRankFactors? { try store.lowRank(module) }
 

@@ -88,7 +88,7 @@ extension Plan {
 
   /// Whether each weight is rounded to nearest on its own, and nothing else done.
   var isRounding: Bool {
-    let isJoint = layers.contains { $0.scheme?.weights?.roundsJointly ?? false }
+    let isJoint = layers.contains { $0.mayTake { $0.roundsJointly } }
     return recipe.steps.count == 1 && recipe.method is RoundToNearest && !isJoint
   }
 

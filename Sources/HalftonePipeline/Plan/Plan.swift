@@ -26,7 +26,16 @@ public struct Plan: Sendable {
     public var extraBytes = 0
 
     public var count: Int { module.rows * module.columns }
+
+    /// Whether any scheme that the layer may have is like that.
+    func mayTake(_ isLikeThat: (WeightScheme) -> Bool) -> Bool {
+      let schemes = (choice?.schemes ?? []) + [scheme?.weights].compactMap { $0 }
+      return schemes.contains(where: isLikeThat)
+    }
   }
+
+  /// Whether the run has still to choose a scheme.
+  var hasOpenChoices: Bool { layers.contains { $0.choice?.isSettled == false } }
 
   /// Matches a recipe with a model; `calibration` replaces the recipe's samples and length.
   ///
@@ -217,6 +226,12 @@ extension Recipe {
       throw RecipeError(file: source, line: weightFields.bitsLine, "\(module.name): \(error)")
     }
     if let groups = fields.adaptiveGroups {
+      if let scales = schemes.lazy.compactMap(\.weights?.scales).first(where: \.hasRowUnits) {
+        throw RecipeError(
+          file: source, line: weightFields.groupsLine,
+          "granularity: adaptive may leave rows whole, but scales: \(scales.rawValue) needs several "
+            + "groups in each; use group: SIZE")
+      }
       for i in schemes.indices {
         schemes[i].weights?.granularity = groups.finest(columns: module.columns)
       }
@@ -229,7 +244,15 @@ extension Recipe {
         throw RecipeError(file: source, line: inputs.line, "\(module.name): \(error)")
       }
     }
-    for scheme in schemes { try check(scheme, module) }
+    for scheme in schemes {
+      do {
+        try scheme.weights?.check(rows: module.rows, columns: module.columns)
+      } catch {
+        throw RecipeError(
+          file: source, line: weightFields.groupsLine, "\(module.name): \(error)")
+      }
+      try check(scheme, module)
+    }
     return schemes
   }
 
@@ -261,7 +284,7 @@ extension Recipe {
       ).byteCount(rows: module.rows, columns: module.columns)
     } catch {
       var line = 0
-      if case .fields(let weights) = fields.weights { line = weights.granularityLine }
+      if case .fields(let weights) = fields.weights { line = weights.groupsLine }
       throw RecipeError(file: source, line: line, "\(module.name): \(error)")
     }
   }
@@ -271,7 +294,7 @@ extension SchemeFields {
   /// Where the run chooses the size of groups.
   var adaptiveGroups: AdaptiveGroups? {
     guard case .fields(let weights) = weights, let threshold = weights.adaptiveThreshold,
-      case .group(let least) = weights.granularity
+      case .group(let least) = weights.granularity, !weights.settlesGroups
     else { return nil }
     return AdaptiveGroups(threshold: threshold, least: least)
   }

@@ -53,8 +53,15 @@ public struct WeightFields: Sendable, Equatable {
   /// Where type or bits and granularity were stated.
   public var bitsLine = 0
   public var granularityLine = 0
+  /// Where the groups were stated, or else the format.
+  var groupsLine: Int { granularityLine > 0 ? granularityLine : bitsLine }
   /// What this scheme states wrongly over the one it overrides.
   public var conflict: String?
+
+  /// Whether a type has groups of its own.
+  var settlesGroups: Bool {
+    ([type].compactMap { $0 } + alternatives).contains { NumberFormats.blocks[$0] != nil }
+  }
 
   var statesFormat: Bool { bits != nil || type.map { $0 != "int" } ?? false }
 
@@ -71,10 +78,7 @@ public struct WeightFields: Sendable, Equatable {
         }
       }
       (result.type, result.alternatives) = (changed, other.alternatives)
-    } else if let type,
-      ([type] + alternatives).contains(where: { NumberFormats.blocks[$0] != nil }),
-      other.granularity != nil || other.scales != nil
-    {
+    } else if let type, settlesGroups, other.granularity != nil || other.scales != nil {
       result.conflict = "type: \(type) settles granularity and scales; state another type with them"
     }
     if let bits = other.bits { (result.bits, result.bitsLine) = (bits, other.bitsLine) }

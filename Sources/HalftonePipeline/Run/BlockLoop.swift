@@ -44,14 +44,7 @@ struct BlockLoop {
     let layers = try judge(&solution, problem, original: block, streams)
     var outputError: Double?
     if let entering = streams, let targets {
-      var quantized = problem.block
-      quantized.forEachLinear { linear in
-        if let layer = solution.layers[linear.name] { linear = layer.applied(to: linear) }
-      }
-      if let cache = plan.recipe.cache {
-        let scales = CacheCalibration.fit(&quantized, entering.quantized, cache, runner)
-        solution.parameters.merge(scales) { _, new in new }
-      }
+      let quantized = quantized(problem.block, &solution, entering.quantized)
       let outputs = runner.run(quantized, entering.quantized)
       try checkFinite(outputs, "the outputs of the quantized block \(index)")
       outputError = LayerErrors.relative(
@@ -73,6 +66,22 @@ struct BlockLoop {
         heldOutLast: solution.heldOutLast.map(Double.init),
         learnedParameters: solution.learnedParameters,
         settled: solution.settled.map(Double.init), outputError: outputError))
+  }
+
+  /// `block` with its quantized layers and, where the recipe asks for it, the ranges of its cache, which
+  /// become parameters of `solution`.
+  private func quantized(
+    _ block: any TransformerBlock, _ solution: inout BlockSolution, _ entering: ActivationStream
+  ) -> any TransformerBlock {
+    var block = block
+    block.forEachLinear { linear in
+      if let layer = solution.layers[linear.name] { linear = layer.applied(to: linear) }
+    }
+    if let cache = plan.recipe.cache {
+      let scales = CacheCalibration.fit(&block, entering, cache, runner)
+      solution.parameters.merge(scales) { _, new in new }
+    }
+    return block
   }
 
   private func problem(
@@ -105,7 +114,7 @@ struct BlockLoop {
   }
 
   /// Block `index` with its original weights as the recipe's transforms leave it, given what enters it in the
-  /// original network; without, as it is.
+  /// original network; nil without calibration text, or without transforms.
   func prepared(_ index: Int, _ stream: ActivationStream?) throws -> any TransformerBlock {
     let streams = stream.map { Streams(original: $0, quantized: $0) }
     var problem = problem(index, try model.block(index), streams, nil) { _ in }

@@ -52,16 +52,7 @@ public struct QuantizationRun {
       options.recipe, for: try opened.layout(), calibration: options.calibrationSize,
       allowUnmatched: options.allowUnmatched)
     plan.warnings.forEach(warn)
-    guard options.format == .gguf || !(opened.store is GGUFCheckpoint) else {
-      throw PipelineError(
-        .badInput,
-        "a GGUF file has no tokenizer.json for the output; use --format gguf, or the original",
-        at: options.model)
-    }
-    if options.format == .gguf {
-      try GGUFOutput.check(plan)
-      try GGUFOutput.export(opened, plan).notices.forEach(warn)
-    }
+    try checkFormat(opened, plan)
     try checkRequest(plan)
     let tokenizer =
       options.calibration.isEmpty && measurement == nil ? nil : try opened.tokenizer()
@@ -73,7 +64,8 @@ public struct QuantizationRun {
     let work = Work(
       opened: opened, plan: try settled(plan, opened, calibration), calibration: calibration,
       tokenizer: tokenizer, perplexityBefore: before, start: start)
-    if streams, StreamedRun.serves(plan, options) {
+    if plan.hasOpenChoices { try checkFormat(opened, work.plan) }
+    if streams, StreamedRun.serves(work.plan, options) {
       return try StreamedRun(run: self, work: work)(target)
     }
     for name in opened.store.names {
@@ -105,6 +97,21 @@ public struct QuantizationRun {
   }
 
   // MARK: - Before the work
+
+  /// What is lost in the output's format is said once it is known which formats the layers take.
+  private func checkFormat(_ opened: OpenedModel, _ plan: Plan) throws {
+    guard options.format == .gguf else {
+      guard !(opened.store is GGUFCheckpoint) else {
+        throw PipelineError(
+          .badInput,
+          "a GGUF file has no tokenizer.json for the output; use --format gguf, or the original",
+          at: options.model)
+      }
+      return
+    }
+    try GGUFOutput.check(plan)
+    if !plan.hasOpenChoices { try GGUFOutput.export(opened, plan).notices.forEach(warn) }
+  }
 
   private func checkRequest(_ plan: Plan) throws {
     let hasText = !options.calibration.isEmpty

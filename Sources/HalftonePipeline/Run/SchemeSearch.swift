@@ -20,8 +20,10 @@ struct SchemeSearch {
     var plan = loop.plan
     let open = plan.layers.indices.filter { plan.layers[$0].choice != nil }
     guard let last = open.map({ plan.layers[$0].module.block }).max() else { return plan }
-    let comparesFormats = open.contains { plan.layers[$0].choice?.comparesFormats ?? false }
-    var stream = comparesFormats ? try loop.firstStreams()?.original : nil
+    let needsStream =
+      !plan.recipe.transforms.isEmpty
+      || open.contains { plan.layers[$0].choice?.comparesFormats ?? false }
+    var stream = needsStream ? try loop.firstStreams()?.original : nil
     for index in 0...last {
       try progress(index, last + 1)
       let places = open.filter { plan.layers[$0].module.block == index }

@@ -59,7 +59,7 @@ public struct Dyadic: Sendable, Equatable {
 
 extension ScaleFormat {
   /// - Throws: `SchemeError` for a scale beyond the largest of this format.
-  func check(_ scales: [Float]) throws(SchemeError) {
+  package func check(_ scales: [Float]) throws(SchemeError) {
     guard let bits = dyadicBits, let largest = scales.max() else { return }
     guard largest < Dyadic.largest(bits: bits) else {
       throw SchemeError(
