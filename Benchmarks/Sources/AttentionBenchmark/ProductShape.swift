@@ -61,7 +61,7 @@ struct ProductShape {
               let first = 12 * part
               kernels.bf16_product(
                 a.baseAddress, k, m, packed.baseAddress, n, k, first, min(12, panels - first),
-                out.baseAddress, n)
+                out.baseAddress, n, 0)
             }
           }
         }

@@ -108,10 +108,15 @@ func compare(_ shape: BlockShape, _ names: [String], iterations: Int) throws {
   }
 }
 
-let name = option("method") ?? "flexround"
-guard let precision = ProductPrecision(rawValue: option("precision") ?? "float32") else {
-  fatalError("--precision is one of \(ProductPrecision.allCases.map(\.rawValue))")
+func trainingPrecision() -> ProductPrecision {
+  guard let precision = ProductPrecision(rawValue: option("precision") ?? "float32") else {
+    fatalError("--precision is one of \(ProductPrecision.allCases.map(\.rawValue))")
+  }
+  return precision
 }
+
+let name = option("method") ?? "flexround"
+let precision = trainingPrecision()
 let iterations = option("iterations").flatMap { Int($0) } ?? 100
 if let threads = option("threads").flatMap({ Int($0) }) { Parallelism.threads = threads }
 let json = CommandLine.arguments.contains("--json")
