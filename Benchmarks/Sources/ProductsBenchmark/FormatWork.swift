@@ -1,7 +1,7 @@
 import CHalftoneKernels
 
 /// One row of inputs, or some, times a matrix of arbitrary codes in one of the layouts beside integers.
-final class FormatWork: @unchecked Sendable {
+final class FormatWork: PanelWork, @unchecked Sendable {
   enum Layout {
     /// 4-bit integers with float scales and inputs of eight bits: what the others are compared with.
     case integers
@@ -19,7 +19,7 @@ final class FormatWork: @unchecked Sendable {
 
   let byteCount: Int
   private let layout: Layout
-  private let outputs: Int
+  let outputs: Int
   private let columns: Int
   private let rows: Int
   private let set = halftone_products_best().pointee
@@ -112,19 +112,7 @@ final class FormatWork: @unchecked Sendable {
       values: UnsafePointer(memory.filled(rows * count) { _ in Float(7) }))
   }
 
-  func run(threads: Int) {
-    let calls = (outputs / 16 + Self.panelsPerCall - 1) / Self.panelsPerCall
-    halftone_parallel(
-      calls, Int32(threads),
-      { context, index in
-        guard let context else { return }
-        Unmanaged<FormatWork>.fromOpaque(context).takeUnretainedValue().call(index)
-      }, Unmanaged.passUnretained(self).toOpaque())
-  }
-
-  private func call(_ index: Int) {
-    let first = index * Self.panelsPerCall
-    let count = min(Self.panelsPerCall, outputs / 16 - first)
+  func call(_ first: Int, _ count: Int) {
     switch layout {
     case .integers: set.product(&inputs, &integers, first, count, out, outputs)
     case .outliers:

@@ -7,7 +7,7 @@ import Foundation
 // products of all number formats against that of 4-bit integers.
 
 /// A matrix of arbitrary codes with f16 scales, and arbitrary inputs.
-final class Work: @unchecked Sendable {
+final class Work: PanelWork, @unchecked Sendable {
   static let panelsPerCall = 4
 
   let outputs: Int
@@ -15,60 +15,38 @@ final class Work: @unchecked Sendable {
   private let set = halftone_products_best().pointee
   private var matrix = halftone_matrix()
   private var inputs = halftone_inputs()
-  private var memory: [UnsafeMutableRawPointer] = []
+  private let memory = FilledMemory()
   private let out: UnsafeMutablePointer<Float>
 
   init(inputs rows: Int, outputs: Int, columns: Int, bits: Int, group: Int) {
     self.outputs = outputs
     let groups = group >= columns ? 1 : columns / group
     byteCount = outputs * columns * bits / 8 + outputs * groups * 2
-    var memory: [UnsafeMutableRawPointer] = []
-    func filled<T>(_ count: Int, _ value: (Int) -> T) -> UnsafeMutablePointer<T> {
-      let bytes = count * MemoryLayout<T>.stride
-      let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 4096)
-      memory.append(raw)
-      let typed = raw.bindMemory(to: T.self, capacity: count)
-      for i in 0..<count { (typed + i).initialize(to: value(i)) }
-      return typed
-    }
     matrix.rows = outputs
     matrix.columns = columns
     matrix.bits = Int32(bits)
     matrix.zero = 1 << Int32(bits - 1)
     matrix.group = group
     matrix.scale_type = halftone_scale_f16
-    matrix.scales = UnsafeRawPointer(filled(outputs * groups) { UInt16(0x2000 + $0 % 512) })
+    matrix.scales = UnsafeRawPointer(memory.filled(outputs * groups) { UInt16(0x2000 + $0 % 512) })
     matrix.codes = UnsafePointer(
-      filled(outputs * columns * bits / 8) { UInt8(truncatingIfNeeded: $0 &* 0x9E37_79B1 >> 11) })
-    let codes = filled(rows * columns) { Int8(truncatingIfNeeded: $0 &* 40503 >> 9) }
-    let sums = filled(rows * columns / 16) { _ in Int32(0) }
+      memory.filled(outputs * columns * bits / 8) {
+        UInt8(truncatingIfNeeded: $0 &* 0x9E37_79B1 >> 11)
+      })
+    let codes = memory.filled(rows * columns) { Int8(truncatingIfNeeded: $0 &* 40503 >> 9) }
+    let sums = memory.filled(rows * columns / 16) { _ in Int32(0) }
     set.sum_codes(codes, rows * columns, sums)
     inputs.rows = rows
     inputs.columns = columns
     inputs.stride = columns
     inputs.group = columns
     inputs.codes = UnsafePointer(codes)
-    inputs.scales = UnsafePointer(filled(rows) { _ in Float(0.01) })
+    inputs.scales = UnsafePointer(memory.filled(rows) { _ in Float(0.01) })
     inputs.sums = UnsafePointer(sums)
-    out = filled(rows * outputs) { _ in Float(0) }
-    self.memory = memory
+    out = memory.filled(rows * outputs) { _ in Float(0) }
   }
 
-  deinit { for pointer in memory { pointer.deallocate() } }
-
-  func run(threads: Int) {
-    let calls = (outputs / 16 + Self.panelsPerCall - 1) / Self.panelsPerCall
-    halftone_parallel(
-      calls, Int32(threads),
-      { context, index in
-        guard let context else { return }
-        Unmanaged<Work>.fromOpaque(context).takeUnretainedValue().call(index)
-      }, Unmanaged.passUnretained(self).toOpaque())
-  }
-
-  private func call(_ index: Int) {
-    let first = index * Self.panelsPerCall
-    let count = min(Self.panelsPerCall, outputs / 16 - first)
+  func call(_ first: Int, _ count: Int) {
     set.product(&inputs, &matrix, first, count, out, outputs)
   }
 }
